@@ -1,0 +1,107 @@
+// Package access is the access token: what it says (RFC 9068), who makes it,
+// who believes it, and how a caller without a good one is told what to get.
+//
+// It promises that a token is believed only where it was issued for: signature,
+// type, issuer, audience, times and revocation are checked on every Verify, in
+// process. It knows nothing of HTTP servers, users or grants.
+package access
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Type is the media type of an access token in its header (RFC 9068 §2.1).
+const Type = "at+jwt"
+
+// MaxSize is the longest access token that is looked at, in bytes.
+const MaxSize = 16 << 10
+
+// Leeway is how far apart the clocks of those who check a token may be.
+const Leeway = 60 * time.Second
+
+// Token is what an access token says.
+type Token struct {
+	Issuer            string
+	Subject           string
+	Audience          []string
+	ClientID          string
+	Scopes            []string
+	Groups            []string
+	Email             string
+	PreferredUsername string
+	ID                string // jti
+	Grant             string // sid: revoking it ends the token
+	Pin               string // digest of the tools as consented to
+	IssuedAt          time.Time
+	NotBefore         time.Time
+	Expiry            time.Time
+}
+
+// claims is a Token on the wire. Scope is there twice: as RFC 9068 §2.2.3 has
+// it and as the list that MCP servers of the original proxy read.
+type claims struct {
+	Issuer            string   `json:"iss"`
+	Subject           string   `json:"sub"`
+	Audience          audience `json:"aud"`
+	ClientID          string   `json:"client_id"`
+	Scope             string   `json:"scope,omitempty"`
+	Scopes            []string `json:"scopes,omitempty"`
+	Groups            []string `json:"groups,omitempty"`
+	Email             string   `json:"email,omitempty"`
+	PreferredUsername string   `json:"preferred_username,omitempty"`
+	IssuedAt          int64    `json:"iat"`
+	NotBefore         int64    `json:"nbf,omitempty"`
+	Expiry            int64    `json:"exp"`
+	ID                string   `json:"jti"`
+	Grant             string   `json:"sid,omitempty"`
+	Pin               string   `json:"pin,omitempty"`
+}
+
+// audience is read as one string or several (RFC 7519 §4.1.3) and always
+// written as several.
+type audience []string
+
+func (a *audience) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*a = audience{one}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]string)(a))
+}
+
+func (t Token) encode() ([]byte, error) {
+	return json.Marshal(claims{
+		Issuer: t.Issuer, Subject: t.Subject, Audience: t.Audience, ClientID: t.ClientID,
+		Scope: strings.Join(t.Scopes, " "), Scopes: t.Scopes, Groups: t.Groups,
+		Email: t.Email, PreferredUsername: t.PreferredUsername,
+		IssuedAt: t.IssuedAt.Unix(), NotBefore: t.NotBefore.Unix(), Expiry: t.Expiry.Unix(),
+		ID: t.ID, Grant: t.Grant, Pin: t.Pin,
+	})
+}
+
+// decode reads claims and refuses a token that lacks one which RFC 9068 §2.2
+// requires.
+func decode(payload []byte) (*Token, error) {
+	var c claims
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return nil, fmt.Errorf("claims: %w", err)
+	}
+	if c.Issuer == "" || c.Subject == "" || len(c.Audience) == 0 || c.ClientID == "" || c.ID == "" || c.IssuedAt == 0 || c.Expiry == 0 {
+		return nil, errors.New("claims: a required one is missing")
+	}
+	t := &Token{
+		Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience, ClientID: c.ClientID,
+		Scopes: strings.Fields(c.Scope), Groups: c.Groups, Email: c.Email, PreferredUsername: c.PreferredUsername,
+		ID: c.ID, Grant: c.Grant, Pin: c.Pin,
+		IssuedAt: time.Unix(c.IssuedAt, 0), Expiry: time.Unix(c.Expiry, 0),
+	}
+	if c.NotBefore != 0 {
+		t.NotBefore = time.Unix(c.NotBefore, 0)
+	}
+	return t, nil
+}
