@@ -104,6 +104,7 @@ type User struct {
 	Email      string   `json:"email,omitempty"`
 	Name       string   `json:"name,omitempty"`
 	Groups     []string `json:"groups,omitempty"`
+	Unhosted   bool     `json:"unhosted,omitempty"` // the provider does not answer for the domain of Email
 }
 
 // Grant is what a user agreed to.

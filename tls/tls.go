@@ -1,0 +1,104 @@
+// Package tls decides which certificate we show: one that a CA issues by ACME,
+// one from files, or one of a local CA of our own.
+//
+// It promises that a name nobody configured gets no certificate and never
+// costs a request to a CA, and that a certificate that works is never replaced
+// by one that does not. It knows neither the store (it is given an
+// autocert.Cache) nor what is served.
+package tls
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/net/idna"
+)
+
+// Source is where certificates come from.
+type Source interface {
+	// Config is for the HTTPS listener.
+	Config() *tls.Config
+	// HTTPHandler answers on port 80 what proves our names to a CA and leaves
+	// the rest to next.
+	HTTPHandler(next http.Handler) http.Handler
+}
+
+// configuration is what all sources have in common: versions and cipher suites
+// are Go's defaults, which age better than a list of ours.
+func configuration(get func(*tls.ClientHelloInfo) (*tls.Certificate, error), protocols ...string) *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     append([]string{"h2", "http/1.1"}, protocols...),
+		GetCertificate: get,
+	}
+}
+
+// none makes crypto/tls end the handshake with the alert unrecognized_name;
+// an error would be the alert internal_error, as if the fault were ours.
+func none() (*tls.Certificate, error) { return nil, nil }
+
+// Hosts are the authorities we answer as. They may be replaced while serving:
+// every source and the redirect ask here each time.
+type Hosts struct{ current atomic.Pointer[hosts] }
+
+type hosts struct {
+	names       []string          // without port, in the order given
+	authorities map[string]string // name → authority
+}
+
+// NewHosts holds the given authorities (host or host:port).
+func NewHosts(authorities ...string) *Hosts {
+	h := &Hosts{}
+	h.Set(authorities...)
+	return h
+}
+
+// Set replaces all authorities.
+func (h *Hosts) Set(authorities ...string) {
+	next := &hosts{authorities: map[string]string{}}
+	for _, authority := range authorities {
+		name := hostname(authority)
+		if _, ok := next.authorities[name]; ok || name == "" {
+			continue
+		}
+		next.names = append(next.names, name)
+		next.authorities[name] = authority
+	}
+	h.current.Store(next)
+}
+
+// Names are the host names, without ports.
+func (h *Hosts) Names() []string { return h.current.Load().names }
+
+// Authority is the configured authority of the host that a client named in
+// whatever spelling: any case, any port, with or without a trailing dot.
+func (h *Hosts) Authority(host string) (string, bool) {
+	authority, ok := h.current.Load().authorities[hostname(host)]
+	return authority, ok
+}
+
+func (h *Hosts) has(host string) bool {
+	_, ok := h.Authority(host)
+	return ok
+}
+
+// hostname is the one spelling of a host: lower case, ASCII, without port,
+// brackets or trailing dot.
+func hostname(authority string) string {
+	name := authority
+	if host, _, err := net.SplitHostPort(authority); err == nil {
+		name = host
+	}
+	name = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if ip := net.ParseIP(name); ip != nil {
+		return ip.String()
+	}
+	if ascii, err := idna.Lookup.ToASCII(name); err == nil {
+		return ascii
+	}
+	return name
+}

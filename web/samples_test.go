@@ -1,0 +1,65 @@
+package web
+
+import (
+	"strings"
+	"time"
+)
+
+// samples are the pages and states that the golden files hold.
+func samples() map[string]Page {
+	noon := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	choices := []Choice{{"google", "Google"}, {"github", "GitHub"}, {"corp", "Example Corp"}}
+	consent := Consent{
+		Server: "Toolbox", Host: "mcp.example.com", Resource: "https://mcp.example.com/mcp", Request: "r-1", Enforced: true,
+		Client: Client{Name: "Claude", ID: "https://claude.ai/oauth/client.json", Host: "claude.ai", RedirectHost: "claude.ai",
+			RedirectURI: "https://claude.ai/api/mcp/auth_callback"},
+		Scopes: []Scope{
+			{Name: "toolbox:read_only", Description: "Look at everything in the toolbox", Asked: true, Ticked: true, ReadOnly: true,
+				Covers: []string{"toolbox:get_resource", "toolbox:list_resources"},
+				Tools: []Tool{{Name: "get_resource", Description: "Returns one resource.", ReadOnly: true},
+					{Name: "list_resources", Description: "Lists the resources.", ReadOnly: true}}},
+			{Name: "toolbox:read_write", Description: "Look at, create, change and delete everything in the toolbox", Destructive: true,
+				Covers: []string{"toolbox:read_only", "toolbox:get_resource", "toolbox:list_resources", "toolbox:create_resource", "toolbox:delete_resource"},
+				Tools: []Tool{{Name: "get_resource", ReadOnly: true}, {Name: "list_resources", ReadOnly: true}, {Name: "create_resource"},
+					{Name: "delete_resource", Description: "Deletes a resource for good.", Destructive: true}}},
+			{Name: "toolbox:get_resource", Description: "Look at one resource", Asked: true, Ticked: true, ReadOnly: true,
+				Tools: []Tool{{Name: "get_resource", ReadOnly: true}}},
+			{Name: "toolbox:create_resource", Description: "Create a resource", Tools: []Tool{{Name: "create_resource"}}},
+			{Name: "toolbox:delete_resource", Destructive: true, Tools: []Tool{{Name: "delete_resource", Destructive: true}}},
+		},
+	}
+	loopback := consent
+	loopback.User, loopback.Problem = "ada@example.com", "Tick at least one permission, or choose Deny."
+	loopback.Client = Client{Name: "Claude Code", ID: "c1.abc", RedirectHost: "localhost", RedirectURI: "http://localhost:41273/callback", LoopbackOnly: true}
+	plain := consent
+	plain.Scopes, plain.Enforced, plain.Providers = nil, false, choices[:2]
+	plain.Client = Client{ID: "desk", Verified: true, RedirectHost: "app.example.com", RedirectURI: "https://app.example.com/cb"}
+
+	evil := strings.Repeat("\u202eVerified by <b>Google</b> ”</p> 🦊 ﷽ Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢L ", 200)
+	hostile := consent
+	hostile.Client = Client{Name: evil, ID: evil, RedirectHost: strings.Repeat("a", 300) + ".example", RedirectURI: "https://x.example/" + strings.Repeat("%41", 900)}
+	hostile.Scopes = nil
+	for i := range 200 {
+		hostile.Scopes = append(hostile.Scopes, Scope{Name: "scope:" + strings.Repeat("x", i%90), Description: evil[:500], Asked: i < 3, Ticked: i < 2,
+			ReadOnly: i%2 == 0, Destructive: i%3 == 0, Tools: []Tool{{Name: evil, Description: evil}}, Covers: []string{evil}})
+	}
+	return map[string]Page{
+		"consent":         consent,
+		"consent-problem": loopback,
+		"consent-plain":   plain,
+		"consent-hostile": hostile,
+		"signin":          Signin{Server: "Toolbox", Client: "Claude", Request: "r-1", Username: "demo", Password: "demo"},
+		"signin-problem":  Signin{Server: "Toolbox", Client: "Claude", Request: "r-1", Username: "ada", Problem: "The user name or the password is wrong.", Other: choices[:2]},
+		"choose":          Choose{Server: "Toolbox", Client: "Claude", Request: "r-1", Choices: choices},
+		"error": Error{Status: 400, Title: "This request has expired", Message: "You took longer than ten minutes, or it was answered in another tab.",
+			Advice: "Go back to the program that sent you here and connect again.", Reference: "7f3k-2m9q"},
+		"error-link": Error{Status: 400, Title: "The program asked for something unknown", Message: "It asked for a permission that this MCP server does not have.",
+			Advice: "You can tell it so by going back to it.", Reference: "7f3k-2m9q", Link: "https://claude.ai/cb?error=invalid_scope", LinkText: "Go back to the program", Retry: "/consent?r=1"},
+		"connect": Connect{Server: "Toolbox", URL: "https://mcp.example.com/mcp"},
+		"account": Account{Server: "Toolbox", User: "ada@example.com", Notice: "The connection has ended.", Connections: []Connection{
+			{Grant: "g1", Client: "Claude", RedirectHost: "claude.ai", Scopes: []string{"toolbox:read_only", "toolbox:get_resource"}, Given: noon.Add(-48 * time.Hour), Used: noon, Ends: noon.Add(720 * time.Hour)},
+			{Grant: "g2", Client: evil, RedirectHost: "localhost", Given: noon}}},
+		"account-empty": Account{Server: "Toolbox", User: "ada@example.com"},
+		"notice":        Notice{Title: "You are signed out", Message: "Programs you allowed keep their access until you end it.", Link: "/account", LinkText: "Sign in again"},
+	}
+}

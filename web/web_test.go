@@ -1,0 +1,252 @@
+package web
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+)
+
+var (
+	update = flag.Bool("update", false, "write the golden files")
+	shots  = flag.String("shots", "", "directory to write the sample pages to, for looking at")
+)
+
+func pages(t testing.TB) *Pages {
+	t.Helper()
+	p, err := New(Brand{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestPagesAreAsReviewed(t *testing.T) {
+	p := pages(t)
+	for name, page := range samples() {
+		t.Run(name, func(t *testing.T) {
+			got, err := p.Render(page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if *shots != "" {
+				if err := os.WriteFile(filepath.Join(*shots, name+".html"), got, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			golden := filepath.Join("testdata", name+".golden.html")
+			if *update {
+				if err := os.WriteFile(golden, got, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got) != string(want) {
+				t.Errorf("%s differs from %s; look at it, then go test ./web -update", name, golden)
+			}
+		})
+	}
+}
+
+func parse(t *testing.T, page []byte) *html.Node {
+	t.Helper()
+	doc, err := html.Parse(bytes.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+func attr(n *html.Node, key string) string {
+	i := slices.IndexFunc(n.Attr, func(a html.Attribute) bool { return a.Key == key })
+	if i < 0 {
+		return ""
+	}
+	return n.Attr[i].Val
+}
+
+// elements are the elements of a page in order.
+func elements(t *testing.T, page []byte, name string) []*html.Node {
+	t.Helper()
+	var all []*html.Node
+	for n := range parse(t, page).Descendants() {
+		if n.Type == html.ElementNode && n.Data == name {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+func TestEveryPage(t *testing.T) {
+	p := pages(t)
+	for name, page := range samples() {
+		got, err := p.Render(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name+" has one h1, a main, a language and a title", func(t *testing.T) {
+			for _, element := range []string{"h1", "main", "title"} {
+				if n := len(elements(t, got, element)); n != 1 {
+					t.Errorf("%d <%s>", n, element)
+				}
+			}
+			if lang := attr(elements(t, got, "html")[0], "lang"); lang != "en" {
+				t.Errorf("lang %q", lang)
+			}
+		})
+		t.Run(name+" is under 30 kB", func(t *testing.T) {
+			if len(got) > 30_000 && name != "consent-hostile" {
+				t.Errorf("%d bytes", len(got))
+			}
+		})
+		t.Run(name+" is styled by what the policy lets in", func(t *testing.T) {
+			styles := elements(t, got, "style")
+			if len(styles) != 1 || !strings.Contains(policy, "'sha256-"+digest(styles[0].FirstChild.Data)+"'") {
+				t.Error("S13: the browser would refuse the stylesheet")
+			}
+			if bytes.Contains(got, []byte(` style="`)) {
+				t.Error("S13: the browser would refuse a style attribute")
+			}
+		})
+		t.Run(name+" has a label for every field", func(t *testing.T) {
+			for _, input := range elements(t, got, "input") {
+				if attr(input, "type") != "hidden" && input.Parent.Data != "label" {
+					t.Errorf("%s has none", attr(input, "name"))
+				}
+			}
+		})
+		t.Run(name+" asks nothing of another host", func(t *testing.T) {
+			for _, element := range []string{"link", "script", "img", "iframe", "form"} {
+				for _, n := range elements(t, got, element) {
+					target := attr(n, "src") + attr(n, "href") + attr(n, "action")
+					if !strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "data:image/svg+xml,") {
+						t.Errorf("<%s> asks %q", element, target)
+					}
+				}
+			}
+		})
+	}
+}
+
+// The names that people's browsers, scripts and acceptance checks depend on.
+func TestForms(t *testing.T) {
+	p := pages(t)
+	for name, tc := range map[string]struct {
+		action string
+		fields []string
+	}{
+		"consent":        {"/consent", []string{"r=r-1", "scope=toolbox:read_only*", "scope=toolbox:read_write", "scope=toolbox:get_resource*", "scope=toolbox:create_resource", "scope=toolbox:delete_resource", "decision=deny", "decision=allow"}},
+		"consent-plain":  {"/consent", []string{"r=r-1", "decision=deny", "decision=allow"}},
+		"signin":         {"/signin", []string{"r=r-1", "username=demo", "password=demo"}},
+		"signin-problem": {"/signin", []string{"r=r-1", "username=ada", "password="}},
+		"choose":         {"/signin", []string{"r=r-1", "provider=google", "provider=github", "provider=corp"}},
+		"account":        {"/account", []string{"grant=g1", "action=end"}},
+	} {
+		t.Run("the first form of "+name+" goes on", func(t *testing.T) {
+			got, err := p.Render(samples()[name])
+			if err != nil {
+				t.Fatal(err)
+			}
+			form := elements(t, got, "form")[0]
+			if attr(form, "method") != "post" || attr(form, "action") != tc.action {
+				t.Errorf("it posts to %q by %q", attr(form, "action"), attr(form, "method"))
+			}
+			var fields []string
+			for n := range form.Descendants() {
+				if n.Data != "input" && n.Data != "button" || attr(n, "name") == "" {
+					continue
+				}
+				field := attr(n, "name") + "=" + attr(n, "value")
+				if slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == "checked" }) {
+					field += "*"
+				}
+				fields = append(fields, field)
+			}
+			if !slices.Equal(fields, tc.fields) {
+				t.Errorf("fields\n%q, want\n%q", fields, tc.fields)
+			}
+		})
+	}
+}
+
+func TestConsentSays(t *testing.T) {
+	p := pages(t)
+	for name, tc := range map[string]struct {
+		page string
+		says []string
+	}{
+		"S3 who asks, as a claim":                 {"consent", []string{"calls itself", "“Claude”"}},
+		"C13 the host of the document":            {"consent", []string{"<strong><bdi>claude.ai</bdi></strong>"}},
+		"C13 where the answer goes":               {"consent-plain", []string{"<strong><bdi>app.example.com</bdi></strong>"}},
+		"S3 the whole redirect URI":               {"consent", []string{"https://claude.ai/api/mcp/auth_callback"}},
+		"S11 what a loopback client cannot prove": {"consent-problem", []string{"Any program on this computer"}},
+		"what was wrong, as an alert":             {"consent-problem", []string{`role="alert"`, "Tick at least one permission", "<title>Error: "}},
+		"the marks in words":                      {"consent", []string{"only reads", "can delete or overwrite"}},
+		"what a broad scope covers":               {"consent", []string{"Also covers: ", `data-covers="toolbox:get_resource toolbox:list_resources"`}},
+		"no more than is enforced":                {"consent", []string{"nothing else"}},
+		"that there are no scopes":                {"consent-plain", []string{"no separate permissions"}},
+		"where it ends":                           {"consent", []string{`href="/account"`}},
+		"how many were not asked for":             {"consent-hostile", []string{"197 more that it did not ask for"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := p.Render(samples()[tc.page])
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range tc.says {
+				if !strings.Contains(string(got), want) {
+					t.Errorf("it does not say %q", want)
+				}
+			}
+		})
+	}
+}
+
+func TestConnectLinesSurviveAShell(t *testing.T) {
+	c := Connect{Server: "Ada's  Notes; rm -rf /", URL: "https://mcp.example.com/m'$(id)`x`\\"}
+	for line, want := range map[string]string{
+		c.ClaudeCode(): `claude mcp add --transport http ada-s-notes-rm-rf 'https://mcp.example.com/m%27%24(id)%60x%60%5C'`,
+		c.VSCode():     `code --add-mcp '{"name":"ada-s-notes-rm-rf","type":"http","url":"https://mcp.example.com/m%27%24(id)%60x%60%5C"}'`,
+		c.Cursor():     `{"mcpServers":{"ada-s-notes-rm-rf":{"url":"https://mcp.example.com/m%27%24(id)%60x%60%5C"}}}`,
+	} {
+		if line != want {
+			t.Errorf("%s\nwant\n%s", line, want)
+		}
+	}
+	if got := (Connect{Server: "日本"}).Short(); got != "mcp" {
+		t.Errorf("short name %q", got)
+	}
+}
+
+func TestAsset(t *testing.T) {
+	p := pages(t)
+	if body, kind, ok := p.Asset("consent.js"); !ok || kind != "text/javascript; charset=utf-8" || len(body) == 0 {
+		t.Errorf("consent.js: %v, %q, %d bytes", ok, kind, len(body))
+	}
+	for _, name := range []string{"", "style.css", "../web.go", "templates/consent.html"} {
+		if _, _, ok := p.Asset(name); ok {
+			t.Errorf("%q is served", name)
+		}
+	}
+}
+
+func BenchmarkRender(b *testing.B) {
+	p := pages(b)
+	for name, page := range samples() {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := p.Render(page); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
