@@ -1,0 +1,120 @@
+package auth
+
+import (
+	"net/http"
+	"slices"
+
+	"mcp-oauth2-proxy/auth/audit"
+	"mcp-oauth2-proxy/auth/clients"
+	"mcp-oauth2-proxy/auth/grants"
+	"mcp-oauth2-proxy/web"
+
+	"github.com/labstack/echo/v4"
+)
+
+// showAccount lists the connections of the signed-in person at this host.
+// Whoever is not signed in is asked to, first.
+func (s *Server) showAccount(c echo.Context) error {
+	u, err := s.signedIn(c)
+	if err != nil {
+		return err
+	}
+	if u == nil {
+		return s.signinForAccount(c)
+	}
+	return s.accountPage(c, *u, "")
+}
+
+// signinForAccount begins a sign-in that no client asked for.
+func (s *Server) signinForAccount(c echo.Context) error {
+	if err := s.limit(c, Authorizations); err != nil {
+		return err
+	}
+	now := s.Now()
+	id, secret := newID(now), grants.NewSecret()
+	a := grants.Approved{Request: grants.Request{ID: id, Issuer: s.issuer(), Started: now}, Account: true}
+	if err := s.Grants.Approve(c.Request().Context(), secret, a); err != nil {
+		return broken("the sign-in", err)
+	}
+	if err := s.Browser.carry(c.Response(), c.Request(), id, carried{Secret: secret}); err != nil {
+		return err
+	}
+	return see(c, "/signin?r="+id)
+}
+
+func (s *Server) accountPage(c echo.Context, u grants.User, notice string) error {
+	families, err := s.Grants.OfUser(c.Request().Context(), u.Subject, s.issuer())
+	if err != nil {
+		return broken("the account page", err)
+	}
+	p := web.Account{Server: s.Route.Name, User: userName(u), Notice: notice}
+	for _, f := range slices.Backward(families) {
+		p.Connections = append(p.Connections, web.Connection{
+			Grant: f.Grant.ID, Client: f.Grant.ClientName, RedirectHost: clients.RedirectHost(f.Grant.RedirectURI),
+			Scopes: f.Grant.Scopes, Given: f.Grant.Given, Used: f.Used, Ends: f.Grant.Ends,
+		})
+	}
+	return s.page(c, http.StatusOK, p)
+}
+
+// account ends one connection, all of them, or the session.
+func (s *Server) account(c echo.Context) error {
+	raw, err := formBody(c.Request())
+	if err != nil {
+		return err
+	}
+	form, err := strictValues(raw)
+	if err != nil {
+		return err
+	}
+	u, err := s.signedIn(c)
+	if err != nil {
+		return err
+	}
+	if u == nil {
+		return s.signinForAccount(c)
+	}
+	switch form.Get("action") {
+	case "end":
+		return s.endConnections(c, *u, func(gr grants.Grant) bool { return gr.ID == form.Get("grant") }, "The connection has ended.")
+	case "end-all":
+		return s.endConnections(c, *u, func(grants.Grant) bool { return true }, "All connections have ended.")
+	case "sign-out":
+		return s.signOut(c)
+	}
+	return refusal("invalid_request", "action is not known")
+}
+
+// endConnections ends the matching grants of a user, and forgets what they
+// consented to: the client has to ask again.
+func (s *Server) endConnections(c echo.Context, u grants.User, match func(grants.Grant) bool, notice string) error {
+	ctx := c.Request().Context()
+	families, err := s.Grants.OfUser(ctx, u.Subject, s.issuer())
+	if err != nil {
+		return broken("the account page", err)
+	}
+	for _, f := range families {
+		if !match(f.Grant) {
+			continue
+		}
+		if err := s.Grants.Forget(ctx, u.Subject, s.issuer(), f.Grant.ClientID, clients.RedirectHost(f.Grant.RedirectURI)); err != nil {
+			return broken("ending the connection", err)
+		}
+		if err := s.Grants.End(ctx, f.Grant.ID); err != nil {
+			return broken("ending the connection", err)
+		}
+		s.Audit.Record(ctx, audit.GrantEnded, audit.Host(s.Route.Host), audit.Client(f.Grant.ClientID), audit.Subject(u.Subject), audit.Grant(f.Grant.ID), audit.Text("by", "user"))
+	}
+	return s.accountPage(c, u, notice)
+}
+
+func (s *Server) signOut(c echo.Context) error {
+	if err := s.Grants.SignOut(c.Request().Context(), s.Browser.session(c.Request())); err != nil {
+		return broken("the sign-out", err)
+	}
+	s.Browser.setSession(c.Response(), "", 0)
+	return s.page(c, http.StatusOK, web.Notice{
+		Title: "You are signed out", Message: "This browser is signed out. Apps that you connected stay connected.",
+		Link: "/account", LinkText: "Sign in again",
+	})
+}

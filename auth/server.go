@@ -1,0 +1,174 @@
+package auth
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"mcp-oauth2-proxy/auth/access"
+	"mcp-oauth2-proxy/auth/audit"
+	"mcp-oauth2-proxy/auth/clients"
+	"mcp-oauth2-proxy/auth/grants"
+	"mcp-oauth2-proxy/auth/idp"
+	"mcp-oauth2-proxy/routing"
+	"mcp-oauth2-proxy/web"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Server is the authorization server of one host. It is a literal of what it
+// needs; every field but the last group must be set.
+type Server struct {
+	Route     *routing.Route
+	Grants    *grants.Grants
+	Clients   *clients.Registry
+	Providers []*idp.Provider
+	Minter    *access.Minter
+	KeySet    func(context.Context) ([]byte, error) // RFC 7517 §5
+	Browser   *Browser
+	Pages     *web.Pages
+	Audit     *audit.Log
+	Limits    Limiter
+	Log       *slog.Logger
+	Now       func() time.Time
+
+	Verify func(context.Context, string) (*access.Token, error) // an access token of this host
+
+	RefreshTTL   time.Duration // no grant lives longer
+	SessionTTL   time.Duration
+	AccessTTL    time.Duration
+	Registration bool // POST /register is there
+	Documents    bool // client ID metadata documents are fetched
+	Confidential bool // a configured client may use client_credentials
+
+	Admit       func(idp.Identity) error // the host's own rule; nil: the provider's is enough
+	Consentless []*regexp.Regexp         // redirect URIs that need no consent page
+	Demo        *web.Signin              // fills in the sign-in form of the demo
+}
+
+// Limiter bounds what one client address may do in a minute.
+type Limiter interface {
+	// Take counts one of what for key. If there were too many, it says how long
+	// to wait.
+	Take(what Limit, key string) (wait time.Duration, ok bool)
+	// Give takes back one Take that turned out not to count.
+	Give(what Limit, key string)
+}
+
+// Limit is what a Limiter counts.
+type Limit string
+
+// The limits of the authorization server (server.limits).
+const (
+	Registrations  Limit = "registrations"
+	Authorizations Limit = "authorizations"
+	FailedSignins  Limit = "failed_signins"
+)
+
+// DefaultScope is granted where the MCP server advertises none.
+const DefaultScope = "mcp-oauth2-proxy"
+
+// offlineAccess asks for refresh tokens (OpenID Connect Core §11). It is never
+// in an access token.
+const offlineAccess = "offline_access"
+
+// issuer is exactly what the metadata says.
+func (s *Server) issuer() string { return s.Route.Origin }
+
+// Mount adds the endpoints of the authorization server to a host's router.
+func (s *Server) Mount(r *echo.Group) {
+	r.GET("/.well-known/oauth-protected-resource", s.resourceMetadata)
+	r.GET("/.well-known/oauth-protected-resource/*", s.resourceMetadata)
+	r.GET("/.well-known/oauth-authorization-server", s.serverMetadata)
+	r.GET("/.well-known/openid-configuration", s.openIDConfiguration)
+	r.GET("/openid/v1/jwks", s.keySet)
+	r.POST("/register", s.register)
+	r.GET("/authorize", s.authorize)
+	r.POST("/authorize", s.authorize)
+	r.GET("/consent", s.showConsent)
+	r.POST("/consent", s.decide, s.sameOrigin)
+	r.GET("/consent/assets/:name", s.asset)
+	r.GET("/signin", s.showSignin)
+	r.POST("/signin", s.signin, s.sameOrigin)
+	r.GET("/callback", s.callback)
+	r.POST("/token", s.token)
+	r.POST("/revoke", s.revoke)
+	r.GET("/account", s.showAccount)
+	r.POST("/account", s.account, s.sameOrigin)
+}
+
+// Owns says whether a path belongs to the authorization server, so that it is
+// never passed on to an MCP server, whatever the method.
+func Owns(path string) bool {
+	switch path {
+	case "/register", "/authorize", "/consent", "/signin", "/callback", "/token", "/revoke", "/account", "/openid/v1/jwks":
+		return true
+	}
+	return strings.HasPrefix(path, "/consent/assets/") || wellKnown(path)
+}
+
+// wellKnown says whether path is a metadata document of OAuth or OpenID, with
+// the path of an MCP server before or behind it, as clients try them. The
+// MCP server's own would name another authorization server.
+func wellKnown(path string) bool {
+	_, rest, ok := strings.Cut(path, "/.well-known/")
+	return ok && (strings.HasPrefix(rest, "oauth-") || strings.HasPrefix(rest, "openid-"))
+}
+
+// ForPeople says whether the answer at a path is read by a person.
+func ForPeople(path string) bool {
+	switch path {
+	case "/authorize", "/consent", "/signin", "/callback", "/account":
+		return true
+	}
+	return false
+}
+
+// sameOrigin refuses forms that another origin's page has sent.
+func (s *Server) sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+	protection := http.NewCrossOriginProtection()
+	return func(c echo.Context) error {
+		if err := protection.Check(c.Request()); err != nil {
+			return &Error{
+				Status: http.StatusForbidden, Code: "invalid_request", Title: "This came from another page",
+				Description: "the form was sent from another origin",
+				Advice:      "Go back to your app and connect again.", Cause: err,
+			}
+		}
+		return next(c)
+	}
+}
+
+// asset serves a file that pages load.
+func (s *Server) asset(c echo.Context) error {
+	body, contentType, ok := s.Pages.Asset(c.Param("name"))
+	if !ok {
+		return echo.ErrNotFound
+	}
+	h := c.Response().Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "public, max-age=300")
+	return c.Blob(http.StatusOK, contentType, body)
+}
+
+// page renders a page and then writes it.
+func (s *Server) page(c echo.Context, status int, p web.Page) error {
+	body, err := s.Pages.Render(p)
+	if err != nil {
+		return err
+	}
+	web.Headers(c.Response().Header())
+	return c.Blob(status, "text/html; charset=utf-8", body)
+}
+
+// see sends the browser on. 303 makes it a GET, whatever it was (OAuth 2.1
+// §7.5.4 forbids 307).
+func see(c echo.Context, to string) error {
+	h := c.Response().Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	return c.Redirect(http.StatusSeeOther, to)
+}
