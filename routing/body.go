@@ -1,0 +1,95 @@
+package routing
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"mcp-oauth2-proxy/routing/mcp"
+)
+
+// replayed is a body that was read and is there again, byte for byte.
+type replayed struct {
+	bytes.Reader
+	calls []Call
+}
+
+// Close does nothing: there is nothing left to let go of.
+func (*replayed) Close() error { return nil }
+
+// replay puts a body back, in a way that lets a connection that turns out to be
+// dead before a byte is sent be replaced.
+func replay(req *http.Request, body []byte, calls []Call) {
+	b := &replayed{calls: calls}
+	b.Reset(body)
+	req.Body = b
+	req.ContentLength = int64(len(body))
+	req.TransferEncoding = nil
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+}
+
+// readBody reads all of a body, within a limit, and puts back one that is empty.
+func readBody(req *http.Request, limit int64) ([]byte, error) {
+	if req.ContentLength > limit {
+		return nil, &TooLarge{limit}
+	}
+	body, err := readAll(io.LimitReader(req.Body, limit+1), req.ContentLength)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case int64(len(body)) > limit:
+		return nil, &TooLarge{limit}
+	case errors.As(err, &tooLarge):
+		return nil, &TooLarge{tooLarge.Limit}
+	case err != nil:
+		return nil, &BadMessage{Code: mcp.CodeParse, Reason: "the body is not complete"}
+	case len(body) == 0:
+		req.Body, req.ContentLength = http.NoBody, 0
+	}
+	return body, nil
+}
+
+// believed is how much memory a promised length is worth before the bytes come.
+const believed = 64 << 10
+
+func readAll(r io.Reader, promised int64) ([]byte, error) {
+	b := make([]byte, 0, max(512, min(promised, believed)+1))
+	for {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+	}
+}
+
+// readable refuses what would make an MCP server read other words than those
+// that lie in the bytes: a compressed body, or one in another alphabet.
+func readable(h http.Header) error {
+	for _, v := range h["Content-Encoding"] {
+		if !strings.EqualFold(strings.TrimSpace(v), "identity") {
+			return &BadMessage{Code: mcp.CodeInvalidRequest, Reason: "a body with a Content-Encoding cannot be read here"}
+		}
+	}
+	types := h["Content-Type"]
+	if len(types) == 1 && types[0] == "application/json" || len(types) == 0 {
+		return nil
+	}
+	if len(types) > 1 {
+		return &BadMessage{Code: mcp.CodeInvalidRequest, Reason: "more than one Content-Type"}
+	}
+	_, params, err := mime.ParseMediaType(types[0])
+	charset := strings.ToLower(params["charset"])
+	if err != nil || charset != "" && charset != "utf-8" && charset != "utf8" && charset != "us-ascii" {
+		return &BadMessage{Code: mcp.CodeInvalidRequest, Reason: "the Content-Type is not JSON in UTF-8"}
+	}
+	return nil
+}

@@ -1,0 +1,192 @@
+package routing
+
+import (
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// asserted are headers by which some front end, ours or another, tells a server
+// who calls, from where, or what to take the request for. An MCP server that
+// trusts one must never get it from outside. Those that end in a dash, or stand
+// for a family, match what begins with them.
+var asserted = map[byte][]string{
+	'c': {"cf-access-", "cf-connecting-ip", "client-cert", "client-ip"},
+	'f': {"fastly-client-ip", "forwarded"},
+	'i': {"impersonate-"},
+	'p': {"proxy"},
+	'r': {"remote-"},
+	's': {"ssl-client"},
+	't': {"tailscale-", "true-client-ip"},
+	'x': {
+		"x-amzn-mtls-", "x-amzn-oidc-", "x-auth-request", "x-auth-user", "x-auth-email", "x-authenticated", "x-authentik-",
+		"x-client-cert", "x-client-dn", "x-client-ip", "x-client-verify", "x-cluster-client-ip", "x-consumer-",
+		"x-credential-", "x-email", "x-envoy-", "x-forwarded", "x-goog-authenticated-user", "x-goog-iap-", "x-groups",
+		"x-host", "x-http-method", "x-id-token", "x-jwt-", "x-method-override", "x-ms-client-principal", "x-ms-token",
+		"x-original-", "x-pomerium-", "x-real-ip", "x-remote-", "x-rewrite-url", "x-ssl-", "x-subject", "x-user", "x-vouch-",
+		"x-webauth-",
+	},
+}
+
+// relied are headers that the request is framed, judged or understood by.
+// Spelled with anything but dashes they are other headers to us, and the same
+// ones to servers that speak CGI.
+var relied = []string{
+	"content-encoding", "content-length", "content-type", "transfer-encoding",
+	"mcp-method", "mcp-name", "mcp-protocol-version", "mcp-session-id", "last-event-id",
+}
+
+// foreign tells whether a header must not come from outside: one that asserts
+// something, one that we add ourselves, or the shadow of one relied upon.
+func (r *Route) foreign(name string) bool {
+	var space [64]byte
+	plain, odd := normal(space[:0], name)
+	if len(plain) == 0 {
+		return true
+	}
+	for _, prefix := range asserted[plain[0]] {
+		if len(plain) >= len(prefix) && string(plain[:len(prefix)]) == prefix {
+			return true
+		}
+	}
+	if r.added[string(plain)] {
+		return true
+	}
+	return odd && slices.Contains(relied, string(plain))
+}
+
+// normal spells a header's name in lower case and with dashes only, as far as
+// it fits: no name that matters is longer. It tells whether anything but dashes
+// stood there.
+func normal(space []byte, name string) (plain []byte, odd bool) {
+	for i := range min(len(name), cap(space)) {
+		c := name[i]
+		switch {
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-':
+		default:
+			c, odd = '-', true
+		}
+		space = append(space, c)
+	}
+	return space, odd
+}
+
+// ownHeaders are what we send upstream whoever calls.
+func ownHeaders(c Config, host string) http.Header {
+	h := http.Header{}
+	for _, add := range c.Headers {
+		h.Add(add.Name, add.Value)
+	}
+	switch c.Authorization {
+	case "", "forward", "none":
+	default:
+		if !c.Public {
+			h["Authorization"] = []string{c.Authorization}
+		}
+	}
+	h["X-Forwarded-Host"] = []string{host}
+	h["X-Forwarded-Proto"] = []string{c.Scheme}
+	if c.PreserveHost {
+		h["Host"] = []string{host}
+	}
+	return h
+}
+
+// addedNames are the headers of ours, as normal spells them.
+func addedNames(own http.Header) map[string]bool {
+	added := map[string]bool{}
+	for name := range own {
+		plain, _ := normal(make([]byte, 0, 64), name)
+		added[string(plain)] = true
+	}
+	return added
+}
+
+// admit leaves of a client's headers what may pass, and adds ours.
+func (r *Route) admit(h http.Header, req *http.Request, caller *Caller) {
+	for name := range h {
+		if r.foreign(name) {
+			delete(h, name)
+		}
+	}
+	if r.config.Authorization == "none" && !r.Public {
+		delete(h, "Authorization")
+	}
+	r.dropCookies(h)
+	delete(h, "Host")
+	for name, values := range r.own {
+		h[name] = values
+	}
+	if ip := clientIP(req.RemoteAddr); ip != "" {
+		h["X-Forwarded-For"] = []string{ip}
+	}
+	if caller != nil && r.config.IdentityHeaders {
+		caller.SetHeaders(h)
+	}
+}
+
+func clientIP(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
+// dropCookies takes the gateway's own out of a request. The others stay as they
+// were written.
+func (r *Route) dropCookies(h http.Header) {
+	lines := h["Cookie"]
+	for i, line := range lines {
+		if kept := r.keepCookies(line); kept != line {
+			lines = slices.Clone(lines)
+			lines[i] = kept
+			h["Cookie"] = lines
+		}
+	}
+	if lines = slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return l == "" }); len(lines) == 0 {
+		delete(h, "Cookie")
+	} else {
+		h["Cookie"] = lines
+	}
+}
+
+func (r *Route) keepCookies(line string) string {
+	var kept []string
+	all := true
+	for pair := range strings.SplitSeq(line, ";") {
+		if r.ownPair(pair) {
+			all = false
+			continue
+		}
+		kept = append(kept, strings.TrimLeft(pair, " \t"))
+	}
+	if all {
+		return line
+	}
+	return strings.Join(kept, "; ")
+}
+
+// ownPair judges a cookie by its name. One without a name is judged by its
+// value: browsers send it as if the value were a pair.
+func (r *Route) ownPair(pair string) bool {
+	for {
+		name, value, found := strings.Cut(pair, "=")
+		if name = strings.Trim(name, " \t"); name != "" {
+			return r.options.OwnCookie(name)
+		}
+		if !found {
+			return false
+		}
+		pair = value
+	}
+}
+
+// ownSetCookie is ownPair for an answer's header.
+func (r *Route) ownSetCookie(line string) bool {
+	pair, _, _ := strings.Cut(line, ";")
+	return r.ownPair(pair)
+}
