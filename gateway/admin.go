@@ -1,0 +1,244 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"mcp-oauth2-proxy/auth/audit"
+	"mcp-oauth2-proxy/auth/grants"
+)
+
+// admin is what the admin listener serves: whether the process lives, whether
+// it is ready, and its metrics. It is never public.
+func (g *Gateway) admin() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	mux.HandleFunc("GET /readyz", g.ready)
+	mux.Handle("GET /metrics", g.metrics.handler())
+	return mux
+}
+
+func (g *Gateway) ready(w http.ResponseWriter, _ *http.Request) {
+	if !g.ring.Ready() {
+		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "starting", "waiting_for": "signing key"})
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the reader is gone; there is nobody to tell
+}
+
+// AdminSocket is where the management commands of a configuration go.
+func AdminSocket(c *Config) string {
+	if c.Server.AdminSocket != "" {
+		return c.Server.AdminSocket
+	}
+	if path, ok := strings.CutPrefix(c.Store.URL, "bolt://"); ok {
+		return filepath.Join(filepath.Dir(filepath.FromSlash(path)), "admin.sock")
+	}
+	if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" {
+		return filepath.Join(dir, "admin.sock")
+	}
+	return filepath.Join(os.TempDir(), "mcp-oauth2-proxy-admin.sock")
+}
+
+// serveAdminSocket answers the management commands until ctx ends. Without the
+// socket everything else works, so its absence is a warning.
+func (g *Gateway) serveAdminSocket(ctx context.Context) error {
+	path := AdminSocket(g.config)
+	l, err := listenUnix(path)
+	if err != nil {
+		g.log.WarnContext(ctx, "management commands will not work", "cause", err)
+		return nil
+	}
+	s := g.server(ctx, g.management())
+	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+	defer stop()
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// listenUnix opens a socket that only its owner can use, in place of one that
+// nobody listens to anymore.
+func listenUnix(path string) (net.Listener, error) {
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("admin socket %s is in use by another process", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("admin socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("admin socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		_ = l.Close()
+		return nil, fmt.Errorf("admin socket: %w", err)
+	}
+	return l, nil
+}
+
+func (g *Gateway) management() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /connections", g.listConnections)
+	mux.HandleFunc("POST /revoke", g.revokeGrants)
+	mux.HandleFunc("POST /rotate-keys", g.rotateKeys)
+	mux.HandleFunc("GET /selfsigned-ca", g.selfSignedCA)
+	return mux
+}
+
+// selfSignedCA shows the CA's certificate, which is no secret.
+func (g *Gateway) selfSignedCA(w http.ResponseWriter, _ *http.Request) {
+	if g.ca == nil {
+		writeJSON(w, http.StatusConflict, map[string]string{"error": "tls.mode is not selfsigned"})
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"pem": string(g.ca.CACertificate())})
+}
+
+// Connection is a grant as the management commands show it.
+type Connection struct {
+	Grant  string    `json:"grant"`
+	Host   string    `json:"host"`
+	User   string    `json:"user"`
+	Client string    `json:"client"`
+	Name   string    `json:"client_name"`
+	Scopes []string  `json:"scopes"`
+	Given  time.Time `json:"given"`
+	Used   time.Time `json:"used"`
+	Ends   time.Time `json:"ends"`
+}
+
+// Label is how a list names the client: self-contained ids are too long to read.
+func (c Connection) Label() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return c.Client[:min(len(c.Client), 40)]
+}
+
+func (g *Gateway) listConnections(w http.ResponseWriter, r *http.Request) {
+	out := []Connection{}
+	err := g.grants.Each(r.Context(), func(f grants.Family) {
+		_, host, _ := strings.Cut(f.Grant.Issuer, "://")
+		out = append(out, Connection{
+			f.Grant.ID, host, f.Grant.User.Subject, f.Grant.ClientID, f.Grant.ClientName, f.Grant.Scopes, f.Grant.Given, f.Used, f.Grant.Ends,
+		})
+	})
+	if err != nil {
+		writeJSON(w, http.StatusInternalServerError, map[string]string{"error": err.Error()})
+		return
+	}
+	writeJSON(w, http.StatusOK, out)
+}
+
+// Revocation says what a revoke ends; exactly one field but Allow is set.
+type Revocation struct {
+	User   string `json:"user,omitempty"`
+	Client string `json:"client,omitempty"`
+	Allow  bool   `json:"allow,omitempty"` // lifts the refusal of Client instead
+	Grant  string `json:"grant,omitempty"`
+	Host   string `json:"host,omitempty"`
+	All    bool   `json:"all,omitempty"`
+}
+
+func (v Revocation) matches(gr grants.Grant) bool {
+	_, host, _ := strings.Cut(gr.Issuer, "://")
+	switch {
+	case v.All:
+		return true
+	case v.User != "":
+		return v.User == gr.User.Subject || v.User == gr.User.Email || v.User == gr.User.Username
+	case v.Client != "":
+		return v.Client == gr.ClientID
+	case v.Grant != "":
+		return v.Grant == gr.ID
+	}
+	return v.Host != "" && v.Host == host
+}
+
+func (g *Gateway) revokeGrants(w http.ResponseWriter, r *http.Request) {
+	var v Revocation
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&v); err != nil {
+		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "the request is not JSON"})
+		return
+	}
+	n, err := g.revoke(r.Context(), v)
+	if err != nil {
+		g.log.ErrorContext(r.Context(), "revoke", "cause", err)
+		writeJSON(w, http.StatusInternalServerError, map[string]string{"error": err.Error()})
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]int{"ended": n})
+}
+
+// revoke ends what v says. What would let a grant come back goes first: the
+// client, the sessions.
+func (g *Gateway) revoke(ctx context.Context, v Revocation) (int, error) {
+	if v.Client != "" && v.Allow {
+		return 0, g.site.Load().clients.Allow(ctx, v.Client)
+	}
+	if v.Client != "" {
+		if err := g.site.Load().clients.Refuse(ctx, v.Client); err != nil {
+			return 0, err
+		}
+		for _, route := range g.site.Load().table.Routes() {
+			if err := g.grants.End(ctx, grants.OfClient(route.Origin, v.Client)); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if v.All {
+		if err := g.grants.SignOutAll(ctx); err != nil {
+			return 0, err
+		}
+	}
+	subjects := map[string]bool{v.User: v.User != ""}
+	n, err := g.grants.EndWhere(ctx, func(gr grants.Grant) bool {
+		if !v.matches(gr) {
+			return false
+		}
+		if v.User != "" {
+			subjects[gr.User.Subject] = true
+		}
+		return true
+	})
+	if err != nil {
+		return n, err
+	}
+	for subject, named := range subjects {
+		if named {
+			if err := g.grants.SignOutEverywhere(ctx, subject); err != nil {
+				return n, err
+			}
+		}
+	}
+	g.audit.Record(ctx, audit.GrantEnded, audit.Text("by", "operator"), audit.Text("count", fmt.Sprint(n)))
+	return n, nil
+}
+
+func (g *Gateway) rotateKeys(w http.ResponseWriter, r *http.Request) {
+	if err := g.ring.Rotate(r.Context()); err != nil {
+		g.log.ErrorContext(r.Context(), "rotate keys", "cause", err)
+		writeJSON(w, http.StatusInternalServerError, map[string]string{"error": err.Error()})
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"status": "rotated"})
+}

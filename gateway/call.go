@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+
+	"mcp-oauth2-proxy/auth"
+	"mcp-oauth2-proxy/auth/access"
+	"mcp-oauth2-proxy/routing"
+
+	"github.com/labstack/echo/v4"
+)
+
+// call is an MCP request: believe the token, hold the call to what was granted,
+// pass it on.
+func (h *host) call(c echo.Context) error {
+	req := c.Request()
+	if h.route.Public {
+		return h.forward(c, nil)
+	}
+	if auth.Owns(req.URL.Path) { // another method, or another spelling of a path of ours
+		return ownPath(req)
+	}
+	t, err := h.token(c, req.URL.EscapedPath())
+	if err != nil {
+		var e *auth.Error
+		if errors.As(err, &e) && e.Status == http.StatusUnauthorized && wantsPage(req) {
+			return h.connectPage(c, e)
+		}
+		return err
+	}
+	if !h.route.Serves(req.URL.EscapedPath()) {
+		return echo.ErrNotFound
+	}
+	if err := h.route.Authorize(req.Context(), req, t.Scopes); err != nil {
+		return h.denied(c, t, err)
+	}
+	return h.forward(c, t)
+}
+
+// ownPath refuses what must never reach an MCP server.
+func ownPath(r *http.Request) error {
+	if kindOf(r.URL.Path) == kindMetadata && r.Method == http.MethodGet {
+		return echo.ErrNotFound
+	}
+	return echo.ErrMethodNotAllowed
+}
+
+// denied answers a call that was not passed on.
+func (h *host) denied(c echo.Context, t *access.Token, err error) error {
+	var d *routing.Denied
+	var bad *routing.BadMessage
+	var large *routing.TooLarge
+	var unavailable *routing.Unavailable
+	switch {
+	case errors.As(err, &d):
+		return h.insufficient(c, t, d)
+	case errors.As(err, &bad):
+		return badMessage(c, bad)
+	case errors.As(err, &large):
+		return &auth.Error{Status: http.StatusRequestEntityTooLarge, Code: "invalid_request", Description: large.Error(), Cause: err}
+	case errors.As(err, &unavailable):
+		return &auth.Error{
+			Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "the MCP server does not say what its scopes cover",
+			Header: http.Header{"Retry-After": {"5"}}, Cause: err,
+		}
+	}
+	return err
+}
+
+// forward passes a request on, for as long as its grant lasts. A stream that
+// only listens ends with the token; an answer to a call is let finish.
+func (h *host) forward(c echo.Context, t *access.Token) error {
+	req := c.Request()
+	if !h.route.Serves(req.URL.EscapedPath()) {
+		return echo.ErrNotFound
+	}
+	s := stream{listens: req.Method == http.MethodGet}
+	var who *routing.Caller
+	if t != nil {
+		who = caller(t)
+		s.grant, s.user = t.Grant, t.Subject
+		if s.listens {
+			s.until = t.Expiry.Add(access.Leeway)
+		}
+	}
+	ctx, end, ok := h.g.streams.begin(req.Context(), s)
+	if !ok {
+		return &auth.Error{
+			Status: http.StatusTooManyRequests, Code: "too_many_streams", Description: "too many requests of this user are open",
+			Header: http.Header{"Retry-After": {"5"}},
+		}
+	}
+	defer end()
+	h.route.Forward(c.Response(), req.WithContext(ctx), who)
+	return nil
+}
+
+// upstreamFailed answers a request that could not be passed on.
+func (g *Gateway) upstreamFailed(w http.ResponseWriter, r *http.Request, status int, cause error) {
+	e := &auth.Error{Status: status, Code: "upstream_unavailable", Description: "the MCP server does not answer", Cause: cause}
+	if status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout {
+		e.Header = http.Header{"Retry-After": {"5"}}
+	}
+	w.Header().Del("Content-Length")
+	g.fail(e, g.errorContext(w, r))
+}
+
+// errorContext is what an answer needs that is given outside of a handler.
+func (g *Gateway) errorContext(w http.ResponseWriter, r *http.Request) echo.Context {
+	if res, ok := w.(*echo.Response); ok {
+		c := g.echo.NewContext(r, res.Writer)
+		c.SetResponse(res)
+		return c
+	}
+	return g.echo.NewContext(r, w)
+}

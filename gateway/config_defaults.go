@@ -1,0 +1,64 @@
+package gateway
+
+import (
+	"strings"
+	"time"
+
+	"mcp-oauth2-proxy/auth/idp"
+)
+
+// configDefaults are the values of keys that nobody wrote. Every default that
+// is not the zero value is here or, for keys within lists, in hostDefaults.
+func configDefaults() map[string]any {
+	return map[string]any{
+		"proxy.cors":                            true,
+		"proxy.registration.dynamic":            true,
+		"proxy.registration.metadataDocuments":  true,
+		"server.addr":                           ":443",
+		"server.httpAddr":                       ":80",
+		"server.adminAddr":                      "127.0.0.1:9090",
+		"server.scheme":                         "https",
+		"server.shutdownGrace":                  30 * time.Second,
+		"server.maxBodyBytes":                   10 << 20,
+		"server.limits.registrationsPerMinute":  60,
+		"server.limits.authorizationsPerMinute": 60,
+		"server.limits.failedSigninsPerMinute":  10,
+		"server.limits.streamsPerUser":          100,
+		"token.accessTTL":                       time.Hour,
+		"token.refreshIdleTTL":                  30 * 24 * time.Hour,
+		"token.refreshTTL":                      90 * 24 * time.Hour,
+		"token.keyRotation":                     time.Hour,
+		"token.algorithm":                       "RS256",
+		"session.ttl":                           12 * time.Hour,
+		"store.url":                             "bolt:///var/lib/mcp-oauth2-proxy/state.db",
+		"audit.toolCalls":                       true,
+		"logging.level":                         "info",
+		"logging.format":                        "json",
+	}
+}
+
+// hostDefaults are the same for an entry of proxy.hosts.
+func hostDefaults() map[string]any {
+	return map[string]any{
+		"authorization":   authorizationForward,
+		"identityHeaders": true,
+		"enforceScopes":   true,
+		"toolsList":       "all",
+		"unscopedTools":   "allow",
+	}
+}
+
+// complete fills in what follows from other keys.
+func (c *Config) complete() {
+	if c.given["provider"] {
+		c.Providers = append([]idp.Config{c.Provider}, c.Providers...)
+	}
+	for i := range c.Proxy.Hosts {
+		h := &c.Proxy.Hosts[i]
+		h.Host = canonicalHost(h.Host, c.Server.Scheme)
+		if h.Name == "" {
+			h.Name = h.Host
+		}
+	}
+	c.Logging.Level = strings.ToLower(c.Logging.Level)
+}

@@ -1,0 +1,278 @@
+// Package gateway is the program: it reads the configuration, wires every
+// other package together, and serves.
+//
+// It promises that nothing listens before everything that can be known to be
+// wrong was reported, that one fault is answered in the shape its reader
+// understands, and that it stops within the grace period with streams open. It
+// knows all the others; nobody but main knows it.
+package gateway
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"mcp-oauth2-proxy/auth"
+	"mcp-oauth2-proxy/auth/access"
+	"mcp-oauth2-proxy/auth/audit"
+	"mcp-oauth2-proxy/auth/clients"
+	"mcp-oauth2-proxy/auth/grants"
+	"mcp-oauth2-proxy/auth/idp"
+	"mcp-oauth2-proxy/auth/keys"
+	"mcp-oauth2-proxy/auth/store"
+	"mcp-oauth2-proxy/auth/store/bolt"
+	"mcp-oauth2-proxy/auth/store/memory"
+	"mcp-oauth2-proxy/routing"
+	"mcp-oauth2-proxy/tls"
+	"mcp-oauth2-proxy/web"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Options are what a Gateway is given besides its configuration.
+type Options struct {
+	Log  *slog.Logger     // default: as configured, to standard output
+	Now  func() time.Time // default: time.Now
+	Demo *DemoSignin      // fills in the sign-in form
+
+	Audit     io.Writer // default: as configured
+	Listening func()    // told when every port is open
+}
+
+// DemoSignin fills in the local sign-in form. It is for a demonstration on
+// loopback.
+type DemoSignin struct{ Username, Password string }
+
+// Gateway is the program, ready to serve.
+type Gateway struct {
+	config  *Config
+	o       Options
+	log     *slog.Logger
+	now     func() time.Time
+	echo    *echo.Echo // makes contexts for answers outside of a handler
+	store   store.Store
+	secret  []byte
+	ring    *keys.Ring
+	grants  *grants.Grants
+	audit   *audit.Log
+	limits  *limits
+	streams *streams
+	pages   *web.Pages
+	metrics *metrics
+	site    atomic.Pointer[site]
+	hosts   *tls.Hosts // whose certificates we show
+	files   *tls.Files // nil unless tls.mode is files
+	ca      *tls.SelfSigned
+	closers []io.Closer
+}
+
+// New opens the store and wires the program. It opens no port.
+func New(ctx context.Context, c *Config, o Options) (*Gateway, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = NewLog(os.Stdout, c.Logging)
+	}
+	g := &Gateway{config: c, o: o, log: o.Log, now: o.Now, echo: echo.New(), metrics: newMetrics()}
+	if err := g.open(ctx); err != nil {
+		g.Close()
+		return nil, err
+	}
+	return g, nil
+}
+
+// NewLog returns the logger that a configuration asks for.
+func NewLog(w io.Writer, c LoggingConfig) *slog.Logger {
+	o := &slog.HandlerOptions{Level: c.slogLevel()}
+	if c.Format == "text" {
+		return slog.New(slog.NewTextHandler(w, o))
+	}
+	return slog.New(slog.NewJSONHandler(w, o))
+}
+
+func (g *Gateway) open(ctx context.Context) error {
+	c := g.config
+	var err error
+	if g.pages, err = web.New(web.Brand{}); err != nil {
+		return fmt.Errorf("pages: %w", err)
+	}
+	if err := g.openAudit(); err != nil {
+		return err
+	}
+	if g.store, err = openStore(c.Store); err != nil {
+		return err
+	}
+	g.closers = append(g.closers, g.store)
+	if g.secret, err = store.Secret(ctx, g.store); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	g.limits = newLimits(map[auth.Limit]int{
+		auth.Registrations:  c.Server.Limits.RegistrationsPerMinute,
+		auth.Authorizations: c.Server.Limits.AuthorizationsPerMinute,
+		auth.FailedSignins:  c.Server.Limits.FailedSigninsPerMinute,
+	}, g.now)
+	g.streams = newStreams(c.Server.Limits.StreamsPerUser)
+	if g.ring, err = keys.Open(ctx, g.store, keys.Options{
+		Algorithm: c.Token.Algorithm, Rotation: c.Token.KeyRotation, TokenLife: c.Token.AccessTTL + 2*access.Leeway,
+		Now: g.now, Log: g.log,
+		OnMade: func(kid string) { g.audit.Record(context.Background(), audit.KeyMade, audit.Text("kid", kid)) },
+	}); err != nil {
+		return err
+	}
+	g.grants = grants.New(g.store, grants.Options{
+		AccessTTL: c.Token.AccessTTL, RefreshIdle: c.Token.RefreshIdleTTL, RefreshTTL: c.Token.RefreshTTL, SessionTTL: c.Session.TTL,
+		Now: g.now, Log: g.log, OnEnded: g.streams.revoke,
+	})
+	if err := g.grants.Start(ctx); err != nil {
+		return fmt.Errorf("read revocations: %w", err)
+	}
+	s, err := g.newSite(c)
+	if err != nil {
+		return err
+	}
+	g.site.Store(s)
+	return nil
+}
+
+func (g *Gateway) openAudit() error {
+	if g.o.Audit != nil {
+		g.audit = audit.New(g.o.Audit)
+		return nil
+	}
+	if g.config.Audit.Path == "" {
+		g.audit = audit.New(os.Stdout)
+		return nil
+	}
+	f, err := os.OpenFile(g.config.Audit.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("audit.path: %w", err)
+	}
+	g.closers = append(g.closers, f)
+	g.audit = audit.New(f)
+	return nil
+}
+
+// memorySize bounds the memory store, in bytes.
+const memorySize = 256 << 20
+
+func openStore(c StoreConfig) (store.Store, error) {
+	var s store.Store
+	switch path, isBolt := strings.CutPrefix(c.URL, "bolt://"); {
+	case isBolt:
+		var err error
+		if s, err = bolt.Open(filepath.FromSlash(path)); err != nil {
+			return nil, fmt.Errorf("store.url: %w", err)
+		}
+	default:
+		s = memory.New(memorySize)
+	}
+	if c.KeyFile == "" {
+		return s, nil
+	}
+	key, err := readKey(c.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("store.keyFile: %w", err)
+	}
+	return store.Sealed(s, key, store.KindSecret, keys.Kind, kindCertificate)
+}
+
+// readKey reads 32 bytes, raw or as hexadecimal.
+func readKey(path string) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) == 32 {
+		return b, nil
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(string(b)))
+	if err != nil || len(key) != 32 {
+		return nil, fmt.Errorf("%s holds neither 32 bytes nor 64 hexadecimal digits", path)
+	}
+	return key, nil
+}
+
+// newHosts makes the authorization and resource server of every host.
+func (g *Gateway) newHosts(c *Config, table *routing.Table, registry *clients.Registry) ([]*host, error) {
+	providers, err := g.newProviders(c)
+	if err != nil {
+		return nil, err
+	}
+	verifier := access.NewVerifier(g.ring, g.grants.Revoked, g.now)
+	minter := access.NewMinter(g.ring, c.Token.AccessTTL, g.now)
+	var hosts []*host
+	for i, route := range table.Routes() {
+		h := &host{g: g, route: route, verifier: verifier}
+		hosts = append(hosts, h)
+		if route.Public {
+			continue
+		}
+		browser, err := auth.NewBrowser(route.Origin, g.secret)
+		if err != nil {
+			return nil, err
+		}
+		h.auth = &auth.Server{
+			Route: route, Grants: g.grants, Clients: registry, Providers: providers, Minter: minter, KeySet: g.ring.Set,
+			Browser: browser, Pages: g.pages, Audit: g.audit, Limits: g.limits, Log: g.log, Now: g.now,
+			Verify: func(ctx context.Context, raw string) (*access.Token, error) {
+				return verifier.Verify(ctx, raw, route.Origin, route.Origin)
+			},
+			RefreshTTL: c.Token.RefreshTTL, AccessTTL: c.Token.AccessTTL, SessionTTL: c.Session.TTL,
+			Registration: c.Proxy.Registration.Dynamic, Documents: c.Proxy.Registration.MetadataDocuments,
+			Confidential: c.confidential(), Admit: admit(c.Proxy.Hosts[i].Allow),
+		}
+		if d := g.o.Demo; d != nil {
+			h.auth.Demo = &web.Signin{Username: d.Username, Password: d.Password}
+		}
+		if c.Proxy.DisableConsentScreen {
+			h.auth.Consentless = c.redirectURLs
+		}
+	}
+	return hosts, nil
+}
+
+func (g *Gateway) newProviders(c *Config) ([]*idp.Provider, error) {
+	var out []*idp.Provider
+	for _, pc := range c.Providers {
+		p, err := idp.New(pc, idp.Options{Now: g.now, Log: g.log})
+		if err != nil {
+			return nil, fmt.Errorf("provider %s: %w", pc.Name, err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func (g *Gateway) newRegistry(c *Config) (*clients.Registry, error) {
+	return clients.New(clients.Options{
+		Secret: g.secret, Store: g.store, Configured: c.configuredClients(),
+		Dynamic: c.Proxy.Registration.Dynamic, Documents: c.Proxy.Registration.MetadataDocuments,
+		AllowedRedirectURLs: c.redirectURLs, Now: g.now, Log: g.log,
+	})
+}
+
+// ServeHTTP answers at every public host.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.metrics.observe(w, r, g.site.Load())
+}
+
+// Close closes what New opened.
+func (g *Gateway) Close() {
+	for _, c := range g.closers {
+		if err := c.Close(); err != nil {
+			g.log.Error("close", "cause", err)
+		}
+	}
+}
+
+// Log is where the gateway logs.
+func (g *Gateway) Log() *slog.Logger { return g.log }

@@ -1,0 +1,153 @@
+package gateway
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"mcp-oauth2-proxy/auth"
+	"mcp-oauth2-proxy/auth/access"
+	"mcp-oauth2-proxy/auth/clients"
+	"mcp-oauth2-proxy/routing"
+
+	"github.com/labstack/echo/v4"
+)
+
+// host is what answers at one public host.
+type host struct {
+	g        *Gateway
+	route    *routing.Route
+	auth     *auth.Server
+	verifier *access.Verifier
+}
+
+// site is everything that a configuration decides, as one handler: a reload
+// makes a new one and swaps it in.
+type site struct {
+	echo    *echo.Echo
+	table   *routing.Table
+	clients *clients.Registry
+	origins origins
+	trusted []netip.Prefix
+}
+
+// newSite builds the routers of all hosts of a configuration.
+func (g *Gateway) newSite(c *Config) (*site, error) {
+	table, err := routing.NewTable(c.routes(), routing.Options{
+		Log: g.log, Now: g.now, MaxBody: c.Server.MaxBodyBytes, Snapshots: snapshots{g.store},
+		OwnCookie: auth.OwnCookie, OnError: g.upstreamFailed,
+	})
+	if err != nil {
+		return nil, err
+	}
+	registry, err := g.newRegistry(c)
+	if err != nil {
+		return nil, err
+	}
+	s := &site{
+		echo: echo.New(), table: table, clients: registry, trusted: c.Server.TrustedProxies,
+		origins: origins{any: slices.Contains(c.Proxy.AllowedOrigins, "*"), listed: c.Proxy.AllowedOrigins, cors: c.Proxy.CORS},
+	}
+	s.echo.HTTPErrorHandler = g.fail
+	s.echo.IPExtractor = s.address
+	s.echo.Pre(s.door)
+	hosts, err := g.newHosts(c, table, registry)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range hosts {
+		h.mount(s.echo.Host(h.route.Host))
+	}
+	return s, nil
+}
+
+// mount adds everything a host answers. What is not ours is the MCP server's.
+func (h *host) mount(r *echo.Group) {
+	if !h.route.Public {
+		h.auth.Mount(r)
+		r.Any(forwardAuthPath, h.forwardAuth)
+	}
+	r.Any("/*", h.call)
+	r.RouteNotFound("/*", h.call) // methods that nobody lists
+}
+
+// door is what every request passes before it is routed: it is given the one
+// spelling of a host that we know, or refused.
+func (s *site) door(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		req := c.Request()
+		route, ok := s.table.Lookup(s.asked(req))
+		if !ok {
+			return &auth.Error{
+				Status: http.StatusMisdirectedRequest, Code: "misdirected_request", Description: "no MCP server answers to this host",
+				Title: "No MCP server is here", Advice: "Check the address; it must be one that this gateway was configured for.",
+			}
+		}
+		req.Host = route.Host
+		preflight := s.origins.share(c.Response().Header(), req, route.Origin)
+		if kindOf(req.URL.Path) == kindCall && !s.origins.allow(req.Header.Get("Origin"), route.Origin) {
+			return forbidden("pages of this origin may not call MCP servers here")
+		}
+		if preflight && !route.Public {
+			return c.NoContent(http.StatusNoContent)
+		}
+		if req.Header.Get("Service-Worker") == "script" {
+			return forbidden("no service worker may live at this host")
+		}
+		return next(c)
+	}
+}
+
+func forbidden(description string) error {
+	return &auth.Error{Status: http.StatusForbidden, Code: "forbidden", Description: description}
+}
+
+// asked is the host that the client asked for. Only a proxy that the operator
+// trusts may say it was another than that of the request.
+func (s *site) asked(r *http.Request) string {
+	if forwarded := r.Header.Values("X-Forwarded-Host"); len(forwarded) == 1 && s.trusts(peer(r)) {
+		return forwarded[0]
+	}
+	return r.Host
+}
+
+// peer is the address of who is connected to us.
+func peer(r *http.Request) netip.Addr {
+	h, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		h = r.RemoteAddr
+	}
+	a, _ := netip.ParseAddr(h)
+	return a.Unmap().WithZone("")
+}
+
+func (s *site) trusts(a netip.Addr) bool {
+	return slices.ContainsFunc(s.trusted, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// address is the client's address: that of the peer, or where trusted proxies
+// stand in between, the last one that none of them is.
+func (s *site) address(r *http.Request) string {
+	a := peer(r)
+	if !s.trusts(a) {
+		return a.String()
+	}
+	var hops []string
+	for _, line := range r.Header.Values("X-Forwarded-For") {
+		for hop := range strings.SplitSeq(line, ",") {
+			hops = append(hops, strings.TrimSpace(hop))
+		}
+	}
+	for _, hop := range slices.Backward(hops) {
+		next, err := netip.ParseAddr(hop)
+		if err != nil {
+			break // what stands before it cannot be believed either
+		}
+		if a = next.Unmap().WithZone(""); !s.trusts(a) {
+			break
+		}
+	}
+	return a.String()
+}

@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"mcp-oauth2-proxy/auth/audit"
+)
+
+// Reload puts a new configuration into force without dropping a request:
+// hosts, providers and policies. A bad one changes nothing.
+func (g *Gateway) Reload(ctx context.Context, c *Config) error {
+	if err := needsRestart(g.config, c); err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
+	s, err := g.newSite(c)
+	if err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
+	old := g.site.Swap(s)
+	if g.hosts != nil {
+		g.hosts.Set(g.hostNames()...)
+	}
+	if g.files != nil {
+		if err := g.files.Reload(); err != nil {
+			g.log.ErrorContext(ctx, "the certificates stay as they were", "cause", err)
+		}
+	}
+	old.table.Close()
+	g.audit.Record(ctx, audit.Reloaded)
+	g.log.InfoContext(ctx, "configuration reloaded", "hosts", len(s.table.Routes()))
+	return nil
+}
+
+// needsRestart names what cannot change while the process runs.
+func needsRestart(was, is *Config) error {
+	var errs []error
+	for _, part := range []struct {
+		key     string
+		was, is any
+	}{
+		{"server", was.Server, is.Server},
+		{"tls.mode", was.TLS.Mode, is.TLS.Mode},
+		{"tls.acme", was.TLS.ACME, is.TLS.ACME},
+		{"store", was.Store, is.Store},
+		{"token", was.Token, is.Token},
+		{"session", was.Session, is.Session},
+		{"audit", was.Audit, is.Audit},
+		{"logging", was.Logging, is.Logging},
+	} {
+		if !reflect.DeepEqual(part.was, part.is) {
+			errs = append(errs, fmt.Errorf("%s: a change needs a restart", part.key))
+		}
+	}
+	return errors.Join(errs...)
+}

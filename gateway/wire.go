@@ -1,0 +1,64 @@
+package gateway
+
+import (
+	"log/slog"
+	"net/url"
+
+	"mcp-oauth2-proxy/auth/idp"
+	"mcp-oauth2-proxy/routing"
+)
+
+// This file turns the configuration into what each package takes. Everything
+// was checked before.
+
+func (c *Config) routes() []routing.Config {
+	var out []routing.Config
+	for _, h := range c.Proxy.Hosts {
+		rc := routing.Config{
+			Host: h.Host, Scheme: c.Server.Scheme, Name: h.Name, Paths: h.Paths, Public: h.Public,
+			Authorization: h.Authorization, IdentityHeaders: h.IdentityHeaders, PreserveHost: h.PreserveHost,
+			ScopesSet: h.Scopes != nil, EnforceScopes: h.EnforceScopes, ToolsList: h.ToolsList, UnscopedTools: h.UnscopedTools,
+		}
+		if h.Endpoint != "" {
+			rc.Endpoint, _ = url.Parse(h.Endpoint) // checked
+		}
+		for _, header := range h.Headers {
+			rc.Headers = append(rc.Headers, routing.Header{Name: header.Name, Value: header.Value})
+		}
+		for _, s := range h.Scopes {
+			rc.Scopes = append(rc.Scopes, routing.Scope{Name: s.Name, Description: s.Description, Tools: s.Tools})
+		}
+		out = append(out, rc)
+	}
+	return out
+}
+
+// confidential says whether a client may use client_credentials.
+func (c *Config) confidential() bool {
+	for _, cc := range c.Proxy.Clients {
+		for _, grant := range cc.Grants {
+			if grant == "client_credentials" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// admit is a host's own rule, which narrows that of the provider; nil if it has
+// none.
+func admit(a AllowConfig) func(idp.Identity) error {
+	domains, _ := idp.Domains("emailDomains", a.EmailDomains) // checked
+	rules := idp.Rules{EmailDomains: domains, Users: a.Users, Groups: a.Groups}
+	if len(a.EmailDomains)+len(a.Users)+len(a.Groups) == 0 {
+		return nil
+	}
+	return rules.Admit
+}
+
+// slogLevel reads logging.level.
+func (l LoggingConfig) slogLevel() slog.Level {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(l.Level)) // checked; else info
+	return level
+}

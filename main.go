@@ -1,0 +1,373 @@
+// Command mcp-oauth2-proxy puts OAuth 2.1 in front of MCP servers.
+//
+// README.md says what it is for; `mcp-oauth2-proxy help` lists the commands.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"mcp-oauth2-proxy/gateway"
+	"mcp-oauth2-proxy/gateway/demo"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// version is stamped by the release build.
+var version = "dev"
+
+// Exit codes: 0 good, 1 the thing failed, 2 wrong usage.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command().ExecuteContext(ctx)
+	stop()
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, err)
+	var usage *usageError
+	if errors.As(err, &usage) {
+		os.Exit(exitUsage)
+	}
+	os.Exit(exitFailed)
+}
+
+// usageError is a command line that cannot be understood.
+type usageError struct{ error }
+
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &usageError{err}
+}
+
+// command is the whole command line. Without a command it serves.
+func command() *cobra.Command {
+	root := serveCommand()
+	root.Use = "mcp-oauth2-proxy"
+	root.Short = "OAuth 2.1 in front of MCP servers"
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.PersistentFlags().String("config", "", "configuration file (default: $MCP_OAUTH2_PROXY_CONFIG, else /etc/mcp-oauth2-proxy/config/config.yaml)")
+	serve := serveCommand()
+	serve.Use = "serve"
+	root.AddCommand(
+		serve, demoCommand(), checkCommand(), hashPasswordCommand(),
+		connectionsCommand(), revokeCommand(), rotateKeysCommand(),
+		selfsignedCACommand(), healthCommand(), versionCommand(),
+	)
+	for _, c := range append(root.Commands(), root) {
+		if c.Args == nil {
+			c.Args = none
+		}
+	}
+	return root
+}
+
+// none refuses arguments, a mistyped command among them.
+func none(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usage(fmt.Errorf("unknown argument %q for %q; see %q", args[0], c.CommandPath(), "mcp-oauth2-proxy help"))
+}
+
+// load reads the configuration that a command is about.
+func load(c *cobra.Command) (*gateway.Config, string, error) {
+	path, err := c.Flags().GetString("config")
+	if err != nil {
+		return nil, "", err
+	}
+	if path == "" {
+		path = gateway.DefaultPath(os.Environ())
+	}
+	config, err := gateway.Load(path, os.Environ())
+	return config, path, err
+}
+
+func serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Short: "Run the gateway (the default)",
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, path, err := load(c)
+			if err != nil {
+				return err
+			}
+			g, err := gateway.New(c.Context(), config, gateway.Options{})
+			if err != nil {
+				return err
+			}
+			defer g.Close()
+			for _, w := range config.Warnings() {
+				g.Log().Warn(w)
+			}
+			ctx, cancel := context.WithCancel(c.Context())
+			defer cancel()
+			go reloadOnHangup(ctx, g, path)
+			return g.Run(ctx)
+		},
+	}
+}
+
+// reloadOnHangup reads the configuration again on SIGHUP.
+func reloadOnHangup(ctx context.Context, g *gateway.Gateway, path string) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			config, err := gateway.Load(path, os.Environ())
+			if err == nil {
+				err = g.Reload(ctx, config)
+			}
+			if err != nil {
+				g.Log().Error("the configuration stays as it was", "cause", err)
+			}
+		}
+	}
+}
+
+func demoCommand() *cobra.Command {
+	c := &cobra.Command{Use: "demo", Short: "Try everything on this machine: no account, no file"}
+	addr := c.Flags().String("addr", "127.0.0.1:8080", "loopback address to listen on")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := demo.CheckAddr(*addr); err != nil {
+			return usage(err)
+		}
+		return runDemo(c.Context(), c.OutOrStdout(), *addr)
+	}
+	return c
+}
+
+// runDemo serves the toolbox MCP server on a port of its own, and the gateway
+// in front of it.
+func runDemo(ctx context.Context, out io.Writer, addr string) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	toolbox := &http.Server{Handler: demo.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	go toolbox.Serve(l) //nolint:errcheck // it ends with the program
+	defer toolbox.Close()
+	config, err := gateway.Parse([]byte(demo.Config(addr, "http://"+l.Addr().String()+"/mcp")), nil)
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	username, password := demo.Account()
+	g, err := gateway.New(ctx, config, gateway.Options{
+		Log:  slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Demo: &gateway.DemoSignin{Username: username, Password: password}, Audit: io.Discard,
+		Listening: func() { fmt.Fprint(out, demo.Banner(addr)) },
+	})
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	defer g.Close()
+	return g.Run(ctx)
+}
+
+func checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "check", Short: "Report every fault of the configuration",
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, path, err := load(c)
+			if err != nil {
+				return err
+			}
+			for _, w := range config.Warnings() {
+				fmt.Fprintln(c.OutOrStdout(), "warning:", w)
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s: good\n", path)
+			return nil
+		},
+	}
+}
+
+func hashPasswordCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "hash-password", Short: "Print the hash of a password, for provider.users",
+		RunE: func(c *cobra.Command, _ []string) error {
+			password, err := readPassword(c.InOrStdin(), c.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			hash, err := gateway.HashPassword(password)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(c.OutOrStdout(), hash)
+			return nil
+		},
+	}
+}
+
+// readPassword reads one line; on a terminal it asks twice and shows nothing.
+func readPassword(in io.Reader, prompt io.Writer) ([]byte, error) {
+	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		fmt.Fprint(prompt, "password: ")
+		first, err := term.ReadPassword(int(f.Fd()))
+		if err != nil {
+			return nil, fmt.Errorf("read the password: %w", err)
+		}
+		fmt.Fprint(prompt, "\nonce more: ")
+		second, err := term.ReadPassword(int(f.Fd()))
+		fmt.Fprintln(prompt)
+		if err != nil {
+			return nil, fmt.Errorf("read the password: %w", err)
+		}
+		if string(first) != string(second) {
+			return nil, errors.New("the two passwords differ")
+		}
+		return notEmpty(first)
+	}
+	line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read the password: %w", err)
+	}
+	return notEmpty([]byte(strings.TrimRight(line, "\r\n")))
+}
+
+func notEmpty(password []byte) ([]byte, error) {
+	if len(password) == 0 {
+		return nil, errors.New("the password is empty")
+	}
+	return password, nil
+}
+
+func connectionsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "connections", Short: "List who granted what to which client",
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, _, err := load(c)
+			if err != nil {
+				return err
+			}
+			list, err := gateway.Manage(config).Connections(c.Context())
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 4, 2, ' ', 0)
+			fmt.Fprintln(w, "GRANT\tHOST\tUSER\tCLIENT\tSCOPES\tGIVEN\tUSED")
+			for _, x := range list {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", x.Grant, x.Host, x.User, x.Label(), strings.Join(x.Scopes, " "), x.Given.Format(time.DateTime), x.Used.Format(time.DateTime))
+			}
+			return w.Flush()
+		},
+	}
+}
+
+func revokeCommand() *cobra.Command {
+	c := &cobra.Command{Use: "revoke", Short: "End grants now, open streams included"}
+	var v gateway.Revocation
+	c.Flags().StringVar(&v.User, "user", "", "every grant of this user (subject, e-mail or login)")
+	c.Flags().StringVar(&v.Client, "client", "", "every grant of this client, and refuse it from now on")
+	c.Flags().BoolVar(&v.Allow, "allow", false, "with --client: accept the client again")
+	c.Flags().StringVar(&v.Grant, "grant", "", "this grant, as `connections` lists it")
+	c.Flags().StringVar(&v.Host, "host", "", "every grant at this host")
+	c.Flags().BoolVar(&v.All, "all", false, "every grant and every session")
+	c.MarkFlagsMutuallyExclusive("user", "client", "grant", "host", "all")
+	c.MarkFlagsOneRequired("user", "client", "grant", "host", "all")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if v.Allow && v.Client == "" {
+			return usage(errors.New("--allow goes with --client"))
+		}
+		config, _, err := load(c)
+		if err != nil {
+			return err
+		}
+		ended, err := gateway.Manage(config).Revoke(c.Context(), v)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(c.OutOrStdout(), "%d grants ended\n", ended)
+		return nil
+	}
+	return c
+}
+
+func rotateKeysCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "rotate-keys", Short: "Sign with a new key from now on; issued tokens stay good",
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, _, err := load(c)
+			if err != nil {
+				return err
+			}
+			return gateway.Manage(config).RotateKeys(c.Context())
+		},
+	}
+}
+
+func selfsignedCACommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "selfsigned-ca", Short: "Print the certificate of the local CA (tls.mode selfsigned), for clients to trust",
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, _, err := load(c)
+			if err != nil {
+				return err
+			}
+			pem, err := gateway.Manage(config).SelfSignedCA(c.Context())
+			if err != nil {
+				return err
+			}
+			fmt.Fprint(c.OutOrStdout(), pem)
+			return nil
+		},
+	}
+}
+
+func healthCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "health", Short: "Ask the running gateway whether it is ready",
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, _, err := load(c)
+			if err != nil {
+				return err
+			}
+			return gateway.Health(c.Context(), config)
+		},
+	}
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version",
+		RunE: func(c *cobra.Command, _ []string) error {
+			revision := ""
+			if info, ok := debug.ReadBuildInfo(); ok {
+				for _, s := range info.Settings {
+					if s.Key == "vcs.revision" {
+						revision = " " + s.Value
+					}
+				}
+				revision += " " + info.GoVersion
+			}
+			fmt.Fprintf(c.OutOrStdout(), "mcp-oauth2-proxy %s%s\n", version, revision)
+			return nil
+		},
+	}
+}
