@@ -18,7 +18,7 @@ func authURL(conf oauth2.Config, a Attempt, extra ...oauth2.AuthCodeOption) (str
 		return "", errors.New("begin a sign-in: the attempt lacks state, nonce, verifier or redirect URI")
 	}
 	conf.RedirectURL = a.RedirectURI
-	options := append(extra, oauth2.S256ChallengeOption(a.Verifier))
+	options := append([]oauth2.AuthCodeOption{oauth2.S256ChallengeOption(a.Verifier)}, extra...)
 	if prompt := knownPrompts(a.Prompt); prompt != "" {
 		options = append(options, oauth2.SetAuthURLParam("prompt", prompt))
 	}

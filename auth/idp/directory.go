@@ -46,7 +46,7 @@ func (d *directory) look(ctx context.Context, id Identity) (Identity, error) {
 		Archived  bool   `json:"archived"`
 	}
 	const fields = "?projection=basic&fields=id,primaryEmail,suspended,archived"
-	_, err = getJSON(ctx, d.client, directoryAPI+"/users/"+url.PathEscape(id.ID)+fields, token, &user)
+	err = getJSON(ctx, d.client, directoryAPI+"/users/"+url.PathEscape(id.ID)+fields, token, &user)
 	switch {
 	case isStatus(err, http.StatusNotFound):
 		return Identity{}, &Refusal{id.Account(), "this account is not, or no longer, in the organization's directory"}
@@ -77,7 +77,7 @@ func (d *directory) groups(ctx context.Context, token, user string) ([]string, e
 			} `json:"groups"`
 			Next string `json:"nextPageToken"`
 		}
-		if _, err := getJSON(ctx, d.client, directoryAPI+"/groups?"+query.Encode(), token, &page); err != nil {
+		if err := getJSON(ctx, d.client, directoryAPI+"/groups?"+query.Encode(), token, &page); err != nil {
 			return nil, fmt.Errorf("%w: groups of the Workspace directory: %w", ErrUnavailable, err)
 		}
 		for _, g := range page.Groups {

@@ -75,7 +75,7 @@ func (d *discovery) fetch(ctx context.Context) (*discovered, error) {
 	defer cancel()
 	var m discovered
 	wellKnown := strings.TrimSuffix(d.issuer, "/") + "/.well-known/openid-configuration"
-	if _, err := getJSON(ctx, d.client, wellKnown, "", &m); err != nil {
+	if err := getJSON(ctx, d.client, wellKnown, "", &m); err != nil {
 		return nil, err
 	}
 	if m.Issuer != d.issuer {

@@ -1,7 +1,6 @@
 package idp_test
 
 import (
-	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -27,7 +26,7 @@ func newGitHubApp(t *testing.T, server *idptest.GitHub, c idp.Config, key string
 	client.Timeout = 500 * time.Millisecond
 	p, err := idp.New(gitHub(c), idp.Options{
 		Client: client,
-		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:    slog.New(slog.DiscardHandler),
 		Getenv: func(name string) string { return map[string]string{"GITHUB_APP_PRIVATE_KEY": key}[name] },
 	})
 	if err != nil {

@@ -16,13 +16,13 @@ type google struct {
 	directory *directory // nil unless asked for: never guessed from where we run
 }
 
-func newGoogle(c Config, o Options, rules Rules) (*google, error) {
+func newGoogle(c Config, o Options, rules Rules) *google {
 	c.IssuerURL = googleIssuer
 	f := &google{openID: newOIDC(c, o), domains: rules.EmailDomains}
 	if c.Workspace {
 		f.directory = newDirectory(c.WorkspaceAdmin, o)
 	}
-	return f, nil
+	return f
 }
 
 // Finish implements Flow. Google's ID token says everything that its userinfo

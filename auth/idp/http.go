@@ -85,15 +85,17 @@ func isStatus(err error, status int) bool {
 }
 
 // getJSON reads what address answers into v, with token as the bearer if it is not
-// empty. The header is that of the answer.
-func getJSON(ctx context.Context, client *http.Client, address, token string, v any) (http.Header, error) {
+// empty.
+func getJSON(ctx context.Context, client *http.Client, address, token string, v any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, fmt.Errorf("make a request: %w", err)
+		return fmt.Errorf("make a request: %w", err)
 	}
-	return doJSON(client, req, token, v)
+	_, err = doJSON(client, req, token, v)
+	return err
 }
 
+// doJSON is getJSON for any request; the header is that of the answer.
 func doJSON(client *http.Client, req *http.Request, token string, v any) (http.Header, error) {
 	if req.Header.Get("Accept") == "" {
 		req.Header.Set("Accept", "application/json")

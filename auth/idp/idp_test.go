@@ -2,7 +2,6 @@ package idp_test
 
 import (
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -35,7 +34,7 @@ func newProvider(t *testing.T, c idp.Config, client *http.Client) *idp.Provider 
 	client.Timeout = 500 * time.Millisecond // so that "slow" is over soon
 	p, err := idp.New(c, idp.Options{
 		Client: client,
-		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:    slog.New(slog.DiscardHandler),
 		Getenv: func(string) string { return "" },
 	})
 	if err != nil {

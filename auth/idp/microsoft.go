@@ -85,7 +85,7 @@ func (f *microsoft) memberOf(ctx context.Context, token string) ([]string, error
 			Value []object `json:"value"`
 			Next  string   `json:"@odata.nextLink"`
 		}
-		if _, err := getJSON(ctx, f.client, next, token, &page); err != nil {
+		if err := getJSON(ctx, f.client, next, token, &page); err != nil {
 			return nil, err
 		}
 		for _, o := range page.Value { // roles and administrative units are listed with them

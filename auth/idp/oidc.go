@@ -55,6 +55,11 @@ func (f *openID) Begin(ctx context.Context, a Attempt) (string, error) {
 	return authURL(f.config(m), a, oidc.Nonce(a.Nonce))
 }
 
+func (f *openID) prepare(ctx context.Context) error {
+	_, err := f.discovery.get(ctx)
+	return err
+}
+
 func (f *openID) config(m *discovered) oauth2.Config {
 	return oauth2.Config{ClientID: f.clientID, ClientSecret: f.clientSecret, Endpoint: m.endpoint(), Scopes: f.scopes}
 }
@@ -108,7 +113,7 @@ func (f *openID) complete(ctx context.Context, m *discovered, token *oauth2.Toke
 		return nil
 	}
 	var info claims
-	if _, err := getJSON(ctx, f.client, m.UserInfoURL, token.AccessToken, &info); err != nil {
+	if err := getJSON(ctx, f.client, m.UserInfoURL, token.AccessToken, &info); err != nil {
 		return fmt.Errorf("%w: userinfo: %w", ErrUnavailable, err)
 	}
 	if sub := info.text("sub"); sub == "" || sub != c.text("sub") {

@@ -213,6 +213,34 @@ func TestOpenIDCodeOfAnotherAttempt(t *testing.T) {
 	want{is: idp.ErrInvalid}.check(t, id, err) // injected
 }
 
+func TestOpenIDPrepare(t *testing.T) {
+	server := idptest.New(t)
+	p := newProvider(t, openID(server), server.Client())
+	server.Fail(idptest.Discovery, idptest.Broken)
+	if err := p.Prepare(t.Context()); !errors.Is(err, idp.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	server.Fail(idptest.Discovery, idptest.None)
+	if err := p.Prepare(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := signIn(t, p, server.Visit); err != nil || server.Asked(idptest.Discovery) != 2 {
+		t.Errorf("asked %d times, %v", server.Asked(idptest.Discovery), err)
+	}
+}
+
+func TestOpenIDClock(t *testing.T) {
+	server := idptest.New(t)
+	p, err := idp.New(openID(server), idp.Options{
+		Client: server.Client(), Now: func() time.Time { return time.Now().Add(time.Hour) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := signIn(t, p, server.Visit)
+	want{is: idp.ErrInvalid}.check(t, id, err)
+}
+
 func TestOpenIDKeyRotation(t *testing.T) {
 	server := idptest.New(t)
 	p := newProvider(t, openID(server), server.Client())

@@ -16,7 +16,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 )
 
@@ -87,35 +86,6 @@ type Provider struct {
 // Allow applies the provider's rules; the error is a *Refusal.
 func (p *Provider) Allow(id Identity) error { return p.Rules.Admit(id) }
 
-// rechecker is a Flow that can ask about a person who is not there.
-type rechecker interface {
-	recheck(ctx context.Context, id Identity) (Identity, error)
-}
-
-// Recheck asks whether a person who signed in earlier may still enter: with
-// the provider, where it can answer without the person (local users, Google
-// Workspace, GitHub through an app's key), and in any case with the rules as
-// they are now. Groups and login are brought up to date; the subject stays.
-// Whoever is gone gets a *Refusal; ErrUnavailable says that nobody knows.
-func (p *Provider) Recheck(ctx context.Context, id Identity) (Identity, error) {
-	now := id
-	switch flow, asks := p.Flow.(rechecker); {
-	case p.Local != nil:
-		known, ok := p.Local.Lookup(id.ID)
-		if !ok {
-			return Identity{}, &Refusal{id.Account(), "this account no longer exists"}
-		}
-		now = known
-	case asks:
-		var err error
-		if now, err = flow.recheck(ctx, id); err != nil {
-			return Identity{}, err
-		}
-	}
-	now.Subject = id.Subject
-	return now, p.Allow(now)
-}
-
 // Options are what a provider uses of its surroundings; the zero value is for
 // production.
 type Options struct {
@@ -152,7 +122,7 @@ func New(c Config, o Options) (*Provider, error) {
 	var err error
 	switch c.Name {
 	case nameGoogle:
-		p.Flow, err = newGoogle(c, o, p.Rules)
+		p.Flow = newGoogle(c, o, p.Rules)
 	case nameGitHub:
 		p.Flow, err = newGitHub(c, o)
 	case nameMicrosoft:
@@ -166,30 +136,4 @@ func New(c Config, o Options) (*Provider, error) {
 		return nil, fmt.Errorf("provider %s: %w", c.ID, err)
 	}
 	return p, nil
-}
-
-// naming gives identities their subject.
-type naming struct {
-	provider   string
-	byUsername bool // usernameAsSubject
-	loginFirst bool // the login is the better known name of the two
-}
-
-// name fills in provider and subject. A subject made of a name that the
-// account does not have is nobody's.
-func (n naming) name(id Identity) (Identity, error) {
-	id.Provider = n.provider
-	id.Subject = n.provider + ":" + id.ID
-	if !n.byUsername {
-		return id, nil
-	}
-	id.Subject = id.Email
-	if id.Subject == "" || n.loginFirst && id.Username != "" {
-		id.Subject = id.Username
-	}
-	// A colon is what tells "<provider>:<id>" apart from a login.
-	if id.Subject == "" || strings.Contains(id.Subject, ":") {
-		return Identity{}, &Refusal{id.Account(), "this account has neither a verified e-mail address nor a login name to go by"}
-	}
-	return id, nil
 }

@@ -115,7 +115,7 @@ func (d *delegated) Token() (*oauth2.Token, error) {
 		return nil, fmt.Errorf("speak for %s: %w", d.admin, err)
 	}
 	if answer.Token == "" {
-		return nil, errors.New("Google gives no token")
+		return nil, errors.New("there is no token in the answer of Google")
 	}
 	// By the real clock, which x/oauth2 compares it with.
 	return &oauth2.Token{AccessToken: answer.Token, Expiry: time.Now().Add(time.Duration(answer.Seconds) * time.Second)}, nil
