@@ -1,11 +1,7 @@
 package gateway
 
 import (
-	"errors"
-	"net"
-	"strconv"
 	"strings"
-	"time"
 
 	"mcp-oauth2-proxy/tls"
 )
@@ -60,41 +56,6 @@ func (c *Config) providerKey(i int) string {
 	return indexKey("providers", i-1)
 }
 
-func (c *Config) checkServer(f *configFaults) {
-	s := c.Server
-	f.oneOf("server.scheme", s.Scheme, "https", "http")
-	if s.Addr == "" {
-		f.add("server.addr: is empty; the gateway has to listen somewhere")
-	}
-	for key, addr := range map[string]string{"addr": s.Addr, "httpAddr": s.HTTPAddr, "adminAddr": s.AdminAddr} {
-		if err := checkAddr(addr); addr != "" && err != nil {
-			f.add("server.%s: %q %w", key, addr, err)
-		}
-	}
-	if s.MaxBodyBytes < 1024 || s.MaxBodyBytes > 1<<30 {
-		f.add("server.maxBodyBytes: %d is not between 1024 and %d", s.MaxBodyBytes, 1<<30)
-	}
-	for key, n := range map[string]int{
-		"registrationsPerMinute": s.Limits.RegistrationsPerMinute, "authorizationsPerMinute": s.Limits.AuthorizationsPerMinute,
-		"failedSigninsPerMinute": s.Limits.FailedSigninsPerMinute, "streamsPerUser": s.Limits.StreamsPerUser,
-	} {
-		if n < 0 {
-			f.add("server.limits.%s: %d is less than 0, which is no limit", key, n)
-		}
-	}
-}
-
-func checkAddr(addr string) error {
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return errors.New("is not an address such as :443 or 127.0.0.1:8080")
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
-		return errors.New("does not end in a port number")
-	}
-	return nil
-}
-
 // checkTLS lets the sources say what is wrong with what they are given; none
 // of them talks to anybody yet.
 func (c *Config) checkTLS(f *configFaults) {
@@ -118,29 +79,6 @@ func (c *Config) checkTLS(f *configFaults) {
 		f.addAll("", err)
 	default:
 		f.oneOf("tls.mode", c.TLS.Mode, "acme", "files", "selfsigned", "off")
-	}
-}
-
-func (c *Config) checkTimes(f *configFaults) {
-	const day = 24 * time.Hour
-	for _, d := range []struct {
-		key        string
-		is         time.Duration
-		least, max time.Duration
-	}{
-		{"server.shutdownGrace", c.Server.ShutdownGrace, 0, time.Hour},
-		{"token.accessTTL", c.Token.AccessTTL, time.Second, day},
-		{"token.refreshIdleTTL", c.Token.RefreshIdleTTL, time.Second, 3650 * day},
-		{"token.refreshTTL", c.Token.RefreshTTL, time.Second, 3650 * day},
-		{"token.keyRotation", c.Token.KeyRotation, time.Second, 30 * day},
-		{"session.ttl", c.Session.TTL, time.Second, 365 * day},
-	} {
-		if d.is < d.least || d.is > d.max {
-			f.add("%s: %s is not between %s and %s", d.key, d.is, d.least, d.max)
-		}
-	}
-	if c.Token.RefreshIdleTTL > c.Token.RefreshTTL {
-		f.add("token.refreshIdleTTL: %s is longer than token.refreshTTL, %s", c.Token.RefreshIdleTTL, c.Token.RefreshTTL)
 	}
 }
 

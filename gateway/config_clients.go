@@ -95,31 +95,3 @@ func (c *Config) checkClients(f *configFaults) {
 		}
 	}
 }
-
-const maxScopeName = 64
-
-// reservedScopes mean something else.
-var reservedScopes = []string{"openid", "profile", "email", "address", "phone", "offline_access"}
-
-func (h HostConfig) checkScopes(f *configFaults, at string) {
-	seen := map[string]bool{}
-	for i, s := range h.Scopes {
-		key := indexKey(at+".scopes", i)
-		switch {
-		case !validScope(s.Name):
-			f.add("%s.name: %q is not a scope: 1 to %d visible ASCII characters without space, quote and backslash", key, s.Name, maxScopeName)
-		case slices.Contains(reservedScopes, s.Name):
-			f.add("%s.name: %q has a meaning of its own", key, s.Name)
-		case seen[s.Name]:
-			f.add("%s.name: %q is listed twice", key, s.Name)
-		}
-		seen[s.Name] = true
-		f.notEmpty(key+".tools", s.Tools)
-	}
-}
-
-// validScope is the scope-token of RFC 6749 §3.3, bounded.
-func validScope(name string) bool {
-	return name != "" && len(name) <= maxScopeName &&
-		!strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' })
-}

@@ -8,7 +8,7 @@ import (
 )
 
 // configDefaults are the values of keys that nobody wrote. Every default that
-// is not the zero value is here or, for keys within lists, in hostDefaults.
+// is not the zero value is here or in hostDefaults.
 func configDefaults() map[string]any {
 	return map[string]any{
 		"proxy.cors":                            true,
@@ -24,6 +24,7 @@ func configDefaults() map[string]any {
 		"server.limits.authorizationsPerMinute": 60,
 		"server.limits.failedSigninsPerMinute":  10,
 		"server.limits.streamsPerUser":          100,
+		"tls.acme.directoryURL":                 "https://acme-v02.api.letsencrypt.org/directory",
 		"token.accessTTL":                       time.Hour,
 		"token.refreshIdleTTL":                  30 * 24 * time.Hour,
 		"token.refreshTTL":                      90 * 24 * time.Hour,
@@ -37,7 +38,21 @@ func configDefaults() map[string]any {
 	}
 }
 
-// hostDefaults are the same for an entry of proxy.hosts.
+// defaultHosts does the same for the entries of proxy.hosts, which viper does
+// not reach.
+func defaultHosts(tree map[string]any) {
+	proxy, _ := tree["proxy"].(map[string]any)
+	hosts, _ := proxy["hosts"].([]any)
+	for _, one := range hosts {
+		host, _ := one.(map[string]any)
+		for name, value := range hostDefaults() {
+			if _, given := host[name]; !given {
+				host[name] = value
+			}
+		}
+	}
+}
+
 func hostDefaults() map[string]any {
 	return map[string]any{
 		"authorization":   authorizationForward,

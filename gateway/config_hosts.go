@@ -8,20 +8,13 @@ import (
 	"net/url"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 
 	"mcp-oauth2-proxy/auth"
 	"mcp-oauth2-proxy/auth/idp"
 	"mcp-oauth2-proxy/routing"
 
-	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/idna"
-)
-
-const (
-	authorizationForward = "forward"
-	authorizationNone    = "none"
 )
 
 var validName = regexp.MustCompile(`\A([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\z`)
@@ -150,38 +143,4 @@ func redacted(s string) string {
 func plainPath(p string) bool {
 	return strings.HasPrefix(p, "/") && !strings.ContainsAny(p, "?#%\\;") &&
 		(path.Clean(p) == p || path.Clean(p)+"/" == p) && !strings.ContainsFunc(p, func(r rune) bool { return r <= ' ' || r == 0x7f })
-}
-
-func validAuthorization(s string) bool {
-	if s == authorizationForward || s == authorizationNone {
-		return true
-	}
-	scheme, credential, ok := strings.Cut(s, " ")
-	return ok && credential != "" && credential == strings.TrimSpace(credential) &&
-		httpguts.ValidHeaderFieldName(scheme) && httpguts.ValidHeaderFieldValue(credential)
-}
-
-// ownHeaders are set by the gateway or by HTTP itself.
-var ownHeaders = []string{
-	"host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "keep-alive", "proxy-connection",
-	"proxy-authorization", "expect", "forwarded",
-}
-
-func (h HostConfig) checkHeaders(f *configFaults, at string) {
-	for i, header := range h.Headers {
-		key, name := indexKey(at+".headers", i), strings.ToLower(header.Name)
-		switch {
-		case name == "":
-			f.add("%s.name: is missing", key)
-		case !httpguts.ValidHeaderFieldName(name):
-			f.add("%s.name: %q is not the name of a header", key, header.Name)
-		case name == "authorization":
-			f.add("%s.name: use %s.authorization, so that the client's own token is not sent as well", key, at)
-		case slices.Contains(ownHeaders, name), strings.HasPrefix(name, "x-forwarded-"):
-			f.add("%s.name: %s is the gateway's to set", key, header.Name)
-		}
-		if header.Value == "" || !httpguts.ValidHeaderFieldValue(header.Value) {
-			f.add("%s.value: is missing (or valueFile), or holds what a header cannot", key)
-		}
-	}
 }

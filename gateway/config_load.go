@@ -48,10 +48,14 @@ func Parse(text []byte, environ []string) (*Config, error) {
 func parse(path string, text []byte, environ []string) (*Config, error) {
 	f := &configFaults{path: path, blind: map[string]bool{}}
 	env := variables(environ)
-	tree := readYAML(text, f)
+	tree, ok := readYAML(text, f)
+	if !ok {
+		return nil, f
+	}
 	overlay(tree, env, f)
-	readSecrets(tree, f)
 	c := &Config{given: givenKeys(tree)}
+	readSecrets(tree, f)
+	defaultHosts(tree)
 	if err := unmarshal(tree, c); err != nil {
 		f.add("%w", err)
 		return nil, f

@@ -31,13 +31,6 @@ func (f *configFaults) secrets(path string, v any, t reflect.Type) {
 				f.secret(path, v, key, file)
 			}
 		}
-		if t == reflect.TypeFor[HostConfig]() {
-			for name, value := range hostDefaults() {
-				if _, given := v[name]; !given {
-					v[name] = value
-				}
-			}
-		}
 	}
 }
 

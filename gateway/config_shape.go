@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"mcp-oauth2-proxy/tls"
@@ -139,65 +137,4 @@ func (f *configFaults) unfit(path string, v any, want string) (any, bool) {
 	}
 	f.refuse(path, "is %s; it takes %s%s", is, want, f.from)
 	return nil, false
-}
-
-// nearestKey suggests what a key that is none was meant to be: one beside it
-// that is spelled alike, or one of that name elsewhere.
-func nearestKey(at string, group reflect.Type) string {
-	name := at[strings.LastIndexByte(at, '.')+1:]
-	best, least := "", 1+len(name)/3
-	for _, key := range configKeys(group) {
-		if d := distance(strings.ToLower(name), strings.ToLower(key.name)); d <= least {
-			best, least = key.name, d-1
-		}
-	}
-	if best != "" {
-		return fmt.Sprintf("; the nearest is %s", best)
-	}
-	eachKey("", reflect.TypeFor[Config](), func(path string, key configKey) {
-		if best == "" && strings.EqualFold(key.name, name) {
-			best = path
-		}
-	})
-	if best != "" {
-		return fmt.Sprintf(" here; there is %s", best)
-	}
-	return ""
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return math.MaxInt
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
-}
-
-// scalar reads the text of an environment variable as YAML would have given
-// it.
-func scalar(text string, t reflect.Type) (any, bool) {
-	switch {
-	case t.Kind() == reflect.Bool:
-		b, err := strconv.ParseBool(text)
-		return b, err == nil
-	case t.Kind() == reflect.Int, t.Kind() == reflect.Int64 && t != reflect.TypeFor[time.Duration]():
-		n, err := strconv.Atoi(text)
-		return n, err == nil
-	}
-	return text, true
 }

@@ -11,20 +11,20 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// readYAML reads the text into a tree of the shape of Config. JSON is YAML.
-func readYAML(text []byte, f *configFaults) map[string]any {
+// readYAML reads the text into a tree of the shape of Config. JSON is YAML. It
+// fails if the text is no tree at all; then nothing else is known.
+func readYAML(text []byte, f *configFaults) (tree map[string]any, ok bool) {
 	v, err := decodeYAML(text, f)
 	if err != nil {
 		f.add("%w", err)
+		return nil, false
 	}
 	if v == nil {
-		return map[string]any{}
+		return map[string]any{}, true
 	}
-	tree, ok := f.shape("", v, reflect.TypeFor[Config]())
-	if !ok {
-		return map[string]any{}
-	}
-	return tree.(map[string]any) //nolint:forcetypeassert // the shape of a struct
+	shaped, _ := f.shape("", v, reflect.TypeFor[Config]())
+	tree, ok = shaped.(map[string]any)
+	return tree, ok
 }
 
 func decodeYAML(text []byte, f *configFaults) (v any, err error) {

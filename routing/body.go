@@ -66,9 +66,18 @@ func readAll(r io.Reader, promised int64) ([]byte, error) {
 			return b, err
 		}
 		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
+			b = grow(b, promised)
 		}
 	}
+}
+
+// grow doubles a buffer, or makes it just as large as promised.
+func grow(b []byte, promised int64) []byte {
+	size := 2 * int64(cap(b))
+	if promised >= int64(cap(b)) && promised < size {
+		size = promised + 1 // one more, so that the end is seen without growing
+	}
+	return append(make([]byte, 0, size), b...)
 }
 
 // readable refuses what would make an MCP server read other words than those

@@ -5,8 +5,10 @@ import (
 	"hash/maphash"
 )
 
-// few is how many keys are compared one by one before they are hashed.
-const few = 16
+const (
+	few      = 16     // keys are compared one by one before they are hashed
+	mostKeys = 10_000 // in one object: hashes cost more memory than short keys
+)
 
 // A keyring holds the keys of all objects that are open, the innermost last,
 // to find one that comes twice, in linear time whatever the keys.
@@ -32,12 +34,14 @@ func (k *keyring) close(mark int) {
 	}
 }
 
-// add takes a key of the object opened at mark; false if it has it already.
+// add takes a key of the object opened at mark; false if it has it already, or
+// has too many.
 func (k *keyring) add(mark int, key []byte) bool {
-	fresh := false
-	if len(k.keys)-mark < few {
+	var fresh bool
+	switch n := len(k.keys) - mark; {
+	case n < few:
 		fresh = !contains(k.keys[mark:], key)
-	} else {
+	case n < mostKeys:
 		fresh = k.hash(mark, key)
 	}
 	k.keys = append(k.keys, key)

@@ -24,6 +24,9 @@ func Parse(body []byte) ([]Call, error) {
 	return calls, nil
 }
 
+// maxBatch bounds what a batch of empty messages costs.
+const maxBatch = 1000
+
 func (s *scanner) document() []Call {
 	var calls []Call
 	if s.space(); s.peek() == '[' {
@@ -51,6 +54,9 @@ func (s *scanner) message(calls []Call) []Call {
 		return nil
 	}
 	call, reason := m.call()
+	if len(calls) == maxBatch {
+		reason = "too many messages in a batch"
+	}
 	if reason != "" {
 		s.fail(CodeInvalidRequest, reason)
 		s.bad.ID = m.id

@@ -99,7 +99,7 @@ func (s *scanner) object(member func(key []byte)) {
 			return
 		}
 		if !s.keys.add(mark, key) {
-			s.fail(CodeParse, "a key appears twice in one object")
+			s.fail(CodeParse, "a key appears twice in one object, or there are too many")
 			return
 		}
 		member(key)
