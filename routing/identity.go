@@ -15,17 +15,18 @@ type Caller struct {
 // outside printable ASCII, and the comma in a group's name, are
 // percent-encoded, so no value can end early or become two.
 func (c *Caller) SetHeaders(h http.Header) {
-	set(h, "X-Forwarded-User", safe(c.Subject, ""))
-	set(h, "X-Forwarded-Email", safe(c.Email, ""))
-	set(h, "X-Forwarded-Preferred-Username", safe(c.Username, ""))
-	set(h, "X-Forwarded-Client-Id", safe(c.ClientID, ""))
-	set(h, "X-Forwarded-Groups", join(c.Groups, ","))
-	set(h, "X-Forwarded-Access-Scopes", join(c.Scopes, " "))
-}
-
-func set(h http.Header, name, value string) {
-	if value != "" {
-		h[name] = []string{value}
+	values := [...]string{
+		safe(c.Subject, ""), safe(c.Email, ""), safe(c.Username, ""), safe(c.ClientID, ""),
+		join(c.Groups, ","), join(c.Scopes, " "),
+	}
+	all := values[:] // one array for all: this is done for every call
+	for i, name := range [...]string{
+		"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Preferred-Username", "X-Forwarded-Client-Id",
+		"X-Forwarded-Groups", "X-Forwarded-Access-Scopes",
+	} {
+		if all[i] != "" {
+			h[name] = all[i : i+1 : i+1]
+		}
 	}
 }
 

@@ -44,6 +44,9 @@ func (k *keyring) add(mark int, key []byte) bool {
 	case n < mostKeys:
 		fresh = k.hash(mark, key)
 	}
+	if k.keys == nil {
+		k.keys = make([][]byte, 0, few)
+	}
 	k.keys = append(k.keys, key)
 	return fresh
 }
