@@ -58,9 +58,10 @@ func NewBrowser(origin string, secret []byte) (*Browser, error) {
 	return &Browser{origin, scheme == "https", hex.EncodeToString(sum[:4]), aead}, nil
 }
 
-// OwnCookie says whether a cookie is one of ours, at whatever host.
+// OwnCookie says whether a cookie is one of ours, at whatever host and in
+// whatever case: browsers tell cases apart, other readers may not.
 func OwnCookie(name string) bool {
-	return strings.HasPrefix(strings.TrimPrefix(name, "__Host-"), cookieBase)
+	return strings.HasPrefix(strings.TrimPrefix(strings.ToLower(name), "__host-"), cookieBase)
 }
 
 // carried is what a browser carries for one request: the request itself until

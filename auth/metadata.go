@@ -52,6 +52,7 @@ type serverMetadata struct {
 	CodeChallengeMethods    []string `json:"code_challenge_methods_supported"`
 	IssuerInResponse        bool     `json:"authorization_response_iss_parameter_supported"`
 	Documents               bool     `json:"client_id_metadata_document_supported"`
+	GrantProfiles           []string `json:"authorization_grant_profiles_supported,omitempty"`
 }
 
 // openIDMetadata adds what an OpenID discovery document must have (OpenID
@@ -81,6 +82,10 @@ func (s *Server) metadata(c echo.Context) serverMetadata {
 	}
 	if s.Confidential {
 		m.GrantTypes = append(m.GrantTypes, "client_credentials")
+	}
+	if len(s.Trusted) > 0 {
+		m.GrantTypes = append(m.GrantTypes, jwtBearer)
+		m.GrantProfiles = []string{idJAGProfile}
 	}
 	return m
 }

@@ -44,6 +44,7 @@ type Server struct {
 	Documents    bool // client ID metadata documents are fetched
 	Confidential bool // a configured client may use client_credentials
 
+	Trusted     []*idp.TrustedIssuer     // whose assertions replace a browser
 	Admit       func(idp.Identity) error // the host's own rule; nil: the provider's is enough
 	Consentless []*regexp.Regexp         // redirect URIs that need no consent page
 	Demo        *web.Signin              // fills in the sign-in form of the demo

@@ -41,11 +41,12 @@ func (s *Server) token(c echo.Context) error {
 		"authorization_code": s.redeem,
 		"refresh_token":      s.refresh,
 		"client_credentials": s.clientCredentials,
+		jwtBearer:            s.redeemAssertion,
 	}[grantType]
 	switch {
 	case grantType == "":
 		return refusal("invalid_request", "grant_type is missing")
-	case !known || grantType == "client_credentials" && !s.Confidential:
+	case !known || grantType == "client_credentials" && !s.Confidential || grantType == jwtBearer && len(s.Trusted) == 0:
 		return refusal("unsupported_grant_type", "grant_type is not supported")
 	case !client.May(grantType):
 		return refusal("unauthorized_client", "this client may not use this grant_type")

@@ -86,6 +86,7 @@ func (s *site) door(next echo.HandlerFunc) echo.HandlerFunc {
 			}
 		}
 		req.Host = route.Host
+		req.RemoteAddr = net.JoinHostPort(s.address(req), "0") // what upstreams are told
 		preflight := s.origins.share(c.Response().Header(), req, route.Origin)
 		if kindOf(req.URL.Path) == kindCall && !s.origins.allow(req.Header.Get("Origin"), route.Origin) {
 			return forbidden("pages of this origin may not call MCP servers here")

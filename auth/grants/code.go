@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"time"
 
 	"mcp-oauth2-proxy/auth/store"
 )
@@ -138,4 +139,21 @@ func NewSecret() string { return random() }
 func OfClient(issuer, client string) string {
 	sum := sha256.Sum256([]byte("client " + issuer + " " + client))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// Record keeps a grant that came about without a code, under the name of what
+// it was given for; until is how long that could be shown again. Whoever shows
+// it a second time gets ErrReplayed.
+func (g *Grants) Record(ctx context.Context, gr Grant, name string, until time.Time) (Grant, error) {
+	sum := sha256.Sum256([]byte("name " + name))
+	gr.ID = base64.RawURLEncoding.EncodeToString(sum[:16])
+	f := Family{Grant: gr, Mark: bits(32), Nonce: bits(32), Used: g.o.Now()}
+	err := g.families.Create(ctx, gr.ID, f, max(g.life(f), until.Sub(g.o.Now())+2*time.Minute))
+	if errors.Is(err, store.ErrExists) {
+		return Grant{}, fmt.Errorf("%w: %w: %s", ErrInvalid, ErrReplayed, "the assertion")
+	}
+	if err != nil {
+		return Grant{}, fmt.Errorf("record a grant: %w", err)
+	}
+	return gr, g.index(ctx, gr)
 }

@@ -119,6 +119,38 @@ func TestGitHubErrors(t *testing.T) {
 	}
 }
 
+func TestGitHubStrangeAnswers(t *testing.T) {
+	astray := map[string]string{"Link": `<https://elsewhere.example/user/teams?page=2>; rel="next"`}
+	for name, tc := range map[string]struct {
+		path   string
+		canned idptest.Canned
+		text   string // of the error
+	}{
+		"a next page at another host":       {"/user/teams", idptest.Canned{Header: astray, Body: `[]`}, "another host"},
+		"a limit that looks like a refusal": {"/user/memberships/orgs/acme", idptest.Canned{Status: 403, Header: map[string]string{"Retry-After": "60"}, Body: `{}`}, "403"},
+		"the hourly limit":                  {"/user/memberships/orgs/acme", idptest.Canned{Status: 403, Header: map[string]string{"X-RateLimit-Remaining": "0"}, Body: `{}`}, "403"},
+		"a list that goes round in circles": {"/user/teams", idptest.Canned{Header: map[string]string{"Link": `<https://api.github.com/user/teams>; rel="next"`}, Body: `[]`}, "pages"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := idptest.NewGitHub(t)
+			server.Say(tc.path, tc.canned)
+			id, err := signIn(t, newProvider(t, gitHub(idp.Config{Organization: "acme"}), server.Client()), server.Visit)
+			want{is: idp.ErrUnavailable}.check(t, id, err)
+			if !strings.Contains(err.Error(), tc.text) {
+				t.Errorf("got %v, want it to say %q", err, tc.text)
+			}
+		})
+	}
+}
+
+func TestGitHubLoginThatChangedHands(t *testing.T) {
+	server := idptest.NewGitHub(t)
+	p := newGitHubApp(t, server, idp.Config{Organization: "acme"}, server.InstallApp(t, "acme"))
+	server.Say("/orgs/acme/memberships/octocat", idptest.Canned{Body: `{"state":"active","user":{"id":999,"login":"octocat"}}`})
+	id, err := signIn(t, p, server.Visit)
+	want{refused: true}.check(t, id, err)
+}
+
 func TestGitHubWithholds(t *testing.T) {
 	server := idptest.NewGitHub(t)
 	server.Fail("/user/memberships/orgs/acme", idptest.Refusing) // the organization does not let OAuth apps in

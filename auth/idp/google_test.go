@@ -164,6 +164,9 @@ func TestWorkspaceMembers(t *testing.T) {
 			server.Fail(groups, idptest.None)
 		})
 	}
+	server.Say(users, idptest.Canned{Body: `{"id":"999","primaryEmail":"ada@example.com"}`})
+	id, err := signIn(t, p, server.Visit) // about another account
+	want{is: idp.ErrUnavailable}.check(t, id, err)
 	server.SignIn(idptest.User{Sub: "7", Email: "ada@gmail.com"})
 	if id, err := signIn(t, p, server.Visit); err != nil || id.Groups != nil {
 		t.Errorf("an account outside of the Workspace that a rule names: %+v, %v", id, err)

@@ -2,6 +2,7 @@ package idp_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"mcp-oauth2-proxy/auth/idp"
@@ -69,6 +70,12 @@ func TestMicrosoftGroupsOverflow(t *testing.T) {
 	if err != nil || !slices.Equal(id.Groups, []string{"g1", "g2", "g3", "g4", "g5"}) {
 		t.Errorf("got %+v, %v", id, err)
 	}
+	astray := newMicrosoftAstray(t)
+	id, err = signIn(t, newProvider(t, entra(idp.Config{AllowAnyone: true}), astray.Client()), astray.Visit)
+	want{is: idp.ErrUnavailable}.check(t, id, err)
+	if !strings.Contains(err.Error(), "another host") {
+		t.Errorf("the token may have gone elsewhere: %v", err)
+	}
 	for _, fault := range []idptest.Fault{
 		idptest.Broken, idptest.Limited, idptest.NotJSON, idptest.Huge, idptest.Slow, idptest.Refusing,
 	} {
@@ -76,4 +83,12 @@ func TestMicrosoftGroupsOverflow(t *testing.T) {
 		id, err := signIn(t, p, server.Visit)
 		want{is: idp.ErrUnavailable}.check(t, id, err)
 	}
+}
+
+func newMicrosoftAstray(t *testing.T) *idptest.Microsoft {
+	t.Helper()
+	server := idptest.NewMicrosoft(t)
+	server.Overflow("g1")
+	server.Say("/v1.0/me/transitiveMemberOf", idptest.Canned{Body: `{"value":[],"@odata.nextLink":"https://elsewhere.example/v1.0/me"}`})
+	return server
 }

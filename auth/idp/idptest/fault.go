@@ -1,6 +1,7 @@
 package idptest
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,6 +33,29 @@ func (s *site) Fail(path string, f Fault) {
 	s.faults[path] = f
 }
 
+// Canned is an answer that a test writes itself.
+type Canned struct {
+	Status int // 0: 200
+	Header map[string]string
+	Body   string // JSON
+}
+
+// Say makes the endpoint at path give that answer and no other.
+func (s *site) Say(path string, c Canned) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.canned[path] = c
+}
+
+func (c Canned) write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	for name, value := range c.Header {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(cmp.Or(c.Status, http.StatusOK))
+	_, _ = io.WriteString(w, c.Body)
+}
+
 func (s *site) failing(base string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
@@ -41,12 +65,16 @@ func (s *site) failing(base string, next http.Handler) http.Handler {
 		s.mu.Lock()
 		s.seen = append(s.seen, path)
 		fault := s.faults[path]
+		canned, ok := s.canned[path]
 		s.mu.Unlock()
-		if fault == None {
+		switch {
+		case ok:
+			canned.write(w)
+		case fault != None:
+			s.fail(w, r, fault)
+		default:
 			next.ServeHTTP(w, r)
-			return
 		}
-		s.fail(w, r, fault)
 	})
 }
 

@@ -16,12 +16,13 @@ type site struct {
 
 	mu     sync.Mutex
 	faults map[string]Fault
+	canned map[string]Canned
 	seen   []string // paths, as they were asked for
 }
 
 // open serves mux until the test ends. Paths below base are named without it.
 func open(t testing.TB, base string, mux *http.ServeMux, names ...string) *site {
-	s := &site{names: names, closed: make(chan struct{}), faults: map[string]Fault{}}
+	s := &site{names: names, closed: make(chan struct{}), faults: map[string]Fault{}, canned: map[string]Canned{}}
 	server := httptest.NewServer(s.failing(base, mux))
 	s.address = server.Listener.Addr().String()
 	t.Cleanup(func() {
