@@ -77,11 +77,7 @@ func (c claims) fill(other claims) {
 		delete(c, "email")
 		delete(c, "email_verified")
 	}
-	_, ownEmail := c["email"]
 	for name, value := range other {
-		if ownEmail && (name == "email" || name == "email_verified") {
-			continue
-		}
 		if !c.has(name) {
 			c[name] = value
 		}

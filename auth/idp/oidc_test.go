@@ -201,10 +201,12 @@ func TestOpenIDCodeOfAnotherAttempt(t *testing.T) {
 		t.Fatal(err)
 	}
 	query := server.Visit(t, begin)
+	id, err := p.Flow.Finish(t.Context(), attempt, url.Values{"code": {query.Get("code"), "another"}})
+	want{is: idp.ErrInvalid}.check(t, id, err) // and the good one is not spent
 	if _, err := p.Flow.Finish(t.Context(), attempt, query); err != nil {
 		t.Fatal(err)
 	}
-	id, err := p.Flow.Finish(t.Context(), attempt, query)
+	id, err = p.Flow.Finish(t.Context(), attempt, query)
 	want{is: idp.ErrInvalid}.check(t, id, err) // replayed
 
 	other := attempt
