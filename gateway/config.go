@@ -15,14 +15,17 @@ import (
 type Config struct {
 	Provider  idp.Config   // as written
 	Providers []idp.Config // all of them after Load, Provider first
-	Proxy     ProxyConfig
-	Server    ServerConfig
-	TLS       TLSConfig
-	Token     TokenConfig
-	Session   SessionConfig
-	Store     StoreConfig
-	Audit     AuditConfig
-	Logging   LoggingConfig
+
+	TrustedIssuers []TrustedIssuerConfig // whose assertions replace a browser
+
+	Proxy   ProxyConfig
+	Server  ServerConfig
+	TLS     TLSConfig
+	Token   TokenConfig
+	Session SessionConfig
+	Store   StoreConfig
+	Audit   AuditConfig
+	Logging LoggingConfig
 
 	redirectURLs []*regexp.Regexp // proxy.allowedRedirectURLs
 	given        map[string]bool  // the keys that somebody wrote, without the indexes of lists
@@ -94,4 +97,11 @@ type AuditConfig struct {
 type LoggingConfig struct {
 	Level  string // debug, info, warn or error
 	Format string // json or text
+}
+
+// TrustedIssuerConfig is an identity provider whose assertions (ID-JAG) are
+// taken in place of a browser.
+type TrustedIssuerConfig struct {
+	IssuerURL string
+	Provider  string // the id of the provider whose users these are
 }

@@ -1,14 +1,18 @@
 package gateway
 
 import (
+	"net/url"
+	"slices"
 	"strings"
 
+	"mcp-oauth2-proxy/auth/idp"
 	"mcp-oauth2-proxy/tls"
 )
 
 // check finds every fault that can be known before anything runs.
 func (c *Config) check(f *configFaults) {
 	c.checkProviders(f)
+	c.checkTrustedIssuers(f)
 	c.checkHosts(f)
 	c.checkProxy(f)
 	c.checkClients(f)
@@ -41,6 +45,30 @@ func (c *Config) checkProviders(f *configFaults) {
 			f.add("%s.id: %q is the id of %s already; give each its own", at, id, earlier)
 		} else {
 			first[id] = at
+		}
+	}
+}
+
+// checkTrustedIssuers lets an assertion's sub name a user: that holds where the
+// provider's own sign-in takes the sub for the user's ID.
+func (c *Config) checkTrustedIssuers(f *configFaults) {
+	seen := map[string]bool{}
+	for i, t := range c.TrustedIssuers {
+		at := indexKey("trustedIssuers", i)
+		u, err := url.Parse(t.IssuerURL)
+		switch {
+		case err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !loopbackName(u.Hostname())):
+			f.add("%s.issuerURL: %q is not an https URL", at, t.IssuerURL)
+		case seen[t.IssuerURL]:
+			f.add("%s.issuerURL: %q is listed twice", at, t.IssuerURL)
+		}
+		seen[t.IssuerURL] = true
+		j := slices.IndexFunc(c.Providers, func(p idp.Config) bool { return p.ID == t.Provider || p.ID == "" && p.Name == t.Provider })
+		switch {
+		case j < 0 || t.Provider == "":
+			f.add("%s.provider: %q is not the id of a provider; its rules say who may enter", at, t.Provider)
+		case c.Providers[j].Name != "oidc" && c.Providers[j].Name != "google":
+			f.add("%s.provider: %q is of kind %s; only oidc and google know their users by the sub of an assertion", at, t.Provider, c.Providers[j].Name)
 		}
 	}
 }

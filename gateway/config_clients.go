@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -65,7 +66,7 @@ func (c *Config) configuredClients() []clients.Configured {
 	var all []clients.Configured
 	for _, one := range c.Proxy.Clients {
 		all = append(all, clients.Configured{
-			ID: one.ClientID, Secret: one.ClientSecret, Name: one.Name, RedirectURIs: one.RedirectURIs, GrantTypes: one.Grants,
+			ID: one.ClientID, Secret: one.ClientSecret, Name: one.Name, RedirectURIs: one.RedirectURIs, GrantTypes: one.Grants, JWKS: json.RawMessage(one.JWKS),
 		})
 	}
 	return all

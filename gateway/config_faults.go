@@ -12,15 +12,19 @@ type configFaults struct {
 	lines []string
 	blind map[string]bool // keys whose value was refused: what else is wrong with them is not known
 	from  string          // which variable is being read, for the texts
+
+	unknown []string // prefixes of the keys of entries that were refused
 }
 
 // add takes a fault that begins with its key. A text is one line.
 func (f *configFaults) add(format string, args ...any) {
 	line := strings.Join(strings.Fields(fmt.Errorf(format, args...).Error()), " ")
 	key, _, _ := strings.Cut(line, ": ")
-	if !f.blind[key] && !slices.Contains(f.lines, line) {
-		f.lines = append(f.lines, line)
+	below := func(prefix string) bool { return strings.HasPrefix(key, prefix) }
+	if f.blind[key] || slices.ContainsFunc(f.unknown, below) || slices.Contains(f.lines, line) {
+		return
 	}
+	f.lines = append(f.lines, line)
 }
 
 // refuse adds the fault of a key whose value is not taken.

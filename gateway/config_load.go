@@ -62,8 +62,10 @@ func parse(path string, text []byte, environ []string) (*Config, error) {
 	}
 	c.complete()
 	c.check(f)
-	if len(f.lines) > 0 {
+	if c.TLS.Mode == "" {
 		f.lines = append(f.lines, c.sinceOriginal()...)
+	}
+	if len(f.lines) > 0 {
 		return nil, f
 	}
 	return c, nil

@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"fmt"
-	"strings"
+	"regexp/syntax"
 )
 
 // originalKeys are the keys of the program this one grew out of.
@@ -10,14 +10,13 @@ var originalKeys = map[string]bool{
 	"provider": true, "provider.name": true, "provider.clientID": true, "provider.clientSecret": true, "provider.organization": true,
 	"provider.allowedEmailDomains": true, "proxy": true, "proxy.hosts": true, "proxy.hosts.host": true, "proxy.hosts.endpoint": true,
 	"proxy.disableConsentScreen": true, "proxy.allowedRedirectURLs": true, "proxy.cors": true, "server": true, "server.addr": true,
-	// What a file needs to go on working.
-	"tls": true, "tls.mode": true, "provider.allowAnyone": true, "provider.allowedUsers": true, "provider.allowedGroups": true,
-	"provider.usernameAsSubject": true, "proxy.allowedOrigins": true,
+	// What says that a change is known.
+	"tls": true, "tls.mode": true, "provider.usernameAsSubject": true, "proxy.allowedOrigins": true,
 }
 
 // sinceOriginal says what a configuration file that was written for the
 // original proxy no longer means, and the line that gives the old meaning or
-// says that the new one is known. Files with keys of ours were not.
+// says that the new one is known. A file with other keys of ours is a new one.
 func (c *Config) sinceOriginal() []string {
 	if c.TLS.Mode != "" && c.TLS.Mode != "off" || !c.given["proxy.hosts"] {
 		return nil
@@ -52,11 +51,19 @@ func (c *Config) partialMatches(note func(string, ...any)) {
 		{"proxy.allowedRedirectURLs", "URL", c.Proxy.AllowedRedirectURLs},
 	} {
 		for i, pattern := range list.patterns {
-			if strings.HasPrefix(pattern, "^") && strings.HasSuffix(pattern, "$") {
+			if anchored(pattern) {
 				continue
 			}
 			note("%s[%d]: %q matches the whole %s now, not a part of it; '^(%s)$' says so, '^.*(%s).*$' is what it was",
 				list.key, i, pattern, list.what, pattern, pattern)
 		}
 	}
+}
+
+// anchored says whether a pattern could match nothing but a whole value. In
+// '^a|b$' each anchor is of one branch only.
+func anchored(pattern string) bool {
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	return err == nil && re.Op == syntax.OpConcat &&
+		re.Sub[0].Op == syntax.OpBeginText && re.Sub[len(re.Sub)-1].Op == syntax.OpEndText
 }

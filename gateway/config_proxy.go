@@ -56,6 +56,7 @@ type ScopeConfig struct {
 type ClientConfig struct {
 	ClientID     string
 	ClientSecret string
+	JWKS         string // public keys, for private_key_jwt instead of a secret
 	Name         string
 	RedirectURIs []string
 	Grants       []string

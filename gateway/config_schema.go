@@ -9,9 +9,10 @@ import (
 	"unicode"
 )
 
-// configSecrets are the keys that are secrets wherever they stand. Each can be
-// given as <key>File as well, the path of a file that holds it.
-var configSecrets = [...]string{"clientSecret", "passwordHash", "authorization", "value", "eabMACKey"}
+// configSecrets are the keys that are secrets wherever they stand, and key sets,
+// which are no secret but come as files too. Each can be given as <key>File as
+// well, the path of a file that holds it.
+var configSecrets = [...]string{"clientSecret", "passwordHash", "authorization", "value", "eabMACKey", "jwks"}
 
 // A configKey is one key of a group, as the fields of Config make it.
 type configKey struct {

@@ -3,7 +3,6 @@ package gateway
 import (
 	"fmt"
 	"maps"
-	"math"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -27,7 +26,7 @@ func (f *configFaults) shape(path string, v any, t reflect.Type) (any, bool) {
 	case reflect.Slice:
 		return f.list(path, v, t)
 	case reflect.Int, reflect.Int64:
-		if n, ok := v.(int); ok && n <= math.MaxInt32 && n >= math.MinInt32 {
+		if n, ok := v.(int); ok {
 			return n, true
 		}
 		return f.unfit(path, v, "a whole number")
@@ -45,6 +44,12 @@ func (f *configFaults) shape(path string, v any, t reflect.Type) (any, bool) {
 
 func (f *configFaults) group(path string, v any, t reflect.Type) (any, bool) {
 	in, ok := v.(map[string]any)
+	if odd, isMap := v.(map[any]any); isMap { // YAML's keys may be numbers
+		in, ok = map[string]any{}, true
+		for name, value := range odd {
+			in[fmt.Sprint(name)] = value
+		}
+	}
 	if !ok {
 		return f.unfit(path, v, "keys below it")
 	}
@@ -77,11 +82,23 @@ func (f *configFaults) list(path string, v any, t reflect.Type) (any, bool) {
 	}
 	out := make([]any, 0, len(in))
 	for i, one := range in {
-		if value, ok := f.shape(indexKey(path, i), one, t.Elem()); ok {
-			out = append(out, value)
+		value, ok := f.shape(indexKey(path, i), one, t.Elem())
+		if !ok {
+			value = f.placeholder(indexKey(path, i), t.Elem())
 		}
+		out = append(out, value)
 	}
 	return out, true
+}
+
+// placeholder stands for an entry that was refused, so that those behind it
+// keep their index.
+func (f *configFaults) placeholder(path string, t reflect.Type) any {
+	f.unknown = append(f.unknown, path+".")
+	if isGroup(t) {
+		return map[string]any{}
+	}
+	return reflect.Zero(t).Interface()
 }
 
 func indexKey(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }

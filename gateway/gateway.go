@@ -207,6 +207,10 @@ func (g *Gateway) newHosts(c *Config, table *routing.Table, registry *clients.Re
 	if err != nil {
 		return nil, err
 	}
+	var trusted []*idp.TrustedIssuer
+	for _, t := range c.TrustedIssuers {
+		trusted = append(trusted, idp.NewTrustedIssuer(t.IssuerURL, t.Provider, idp.Options{Now: g.now, Log: g.log}))
+	}
 	verifier := access.NewVerifier(g.ring, g.grants.Revoked, g.now)
 	minter := access.NewMinter(g.ring, c.Token.AccessTTL, g.now)
 	var hosts []*host
@@ -228,7 +232,7 @@ func (g *Gateway) newHosts(c *Config, table *routing.Table, registry *clients.Re
 			},
 			RefreshTTL: c.Token.RefreshTTL, AccessTTL: c.Token.AccessTTL, SessionTTL: c.Session.TTL,
 			Registration: c.Proxy.Registration.Dynamic, Documents: c.Proxy.Registration.MetadataDocuments,
-			Confidential: c.confidential(), Admit: admit(c.Proxy.Hosts[i].Allow),
+			Confidential: c.confidential(), Admit: admit(c.Proxy.Hosts[i].Allow), Trusted: trusted,
 		}
 		if d := g.o.Demo; d != nil {
 			h.auth.Demo = &web.Signin{Username: d.Username, Password: d.Password}

@@ -123,8 +123,9 @@ func (t *TrustedIssuer) read(token *oidc.IDToken) (Assertion, error) {
 		return Assertion{}, errors.New("its claims cannot be read")
 	}
 	now := t.now()
+	subject := cleanText(token.Subject)
 	switch {
-	case token.Subject == "" || c.ID == "" || c.ClientID == "" || len(c.Resource) == 0 || token.IssuedAt.IsZero():
+	case subject == "" || c.ID == "" || c.ClientID == "" || len(c.Resource) == 0 || token.IssuedAt.IsZero():
 		return Assertion{}, errors.New("a required claim is missing")
 	case len(token.Audience) != 1:
 		return Assertion{}, errors.New("it is not for one audience")
@@ -133,7 +134,7 @@ func (t *TrustedIssuer) read(token *oidc.IDToken) (Assertion, error) {
 	case token.Expiry.After(now.Add(maxAssertionLife)):
 		return Assertion{}, errors.New("it lives longer than an hour")
 	}
-	id := Identity{Provider: t.Provider, ID: token.Subject, Subject: t.Provider + ":" + token.Subject}
+	id := Identity{Provider: t.Provider, ID: subject, Subject: t.Provider + ":" + subject}
 	if c.Verified == true || c.Verified == "true" {
 		if email, _, ok := canonicalEmail(c.Email); ok {
 			id.Email = email
