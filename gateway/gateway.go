@@ -187,7 +187,12 @@ func openStore(c StoreConfig) (store.Store, error) {
 
 // readKey reads 32 bytes, raw or as hexadecimal.
 func readKey(path string) ([]byte, error) {
-	b, err := os.ReadFile(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, 1<<10))
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"net/netip"
 	"strconv"
 )
@@ -73,7 +75,7 @@ func Config(addr, upstream string) string {
 			"users": []group{{"username": username, "passwordHash": passwordHash, "email": "demo@example.com"}},
 		},
 		"proxy":   group{"hosts": list},
-		"server":  group{"addr": addr, "httpAddr": "", "adminAddr": "", "scheme": "http"},
+		"server":  group{"addr": addr, "httpAddr": "", "adminAddr": "", "adminSocket": socket(addr), "scheme": "http"},
 		"tls":     group{"mode": "off"},
 		"store":   group{"url": "memory:"},
 		"logging": group{"level": "warn", "format": "text"},
@@ -82,4 +84,11 @@ func Config(addr, upstream string) string {
 		panic(err) // maps of text, and nothing else
 	}
 	return string(text)
+}
+
+// socket is where the demo's management commands go: several demos, and a
+// gateway beside them, do not share one.
+func socket(addr string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	return filepath.Join(os.TempDir(), "mcp-oauth2-proxy-demo-"+port+".sock")
 }
