@@ -275,14 +275,14 @@ func (s *Server) welcome(c echo.Context, p *idp.Provider, who idp.Identity, id, 
 func (s *Server) notAllowed(c echo.Context, p *idp.Provider, who idp.Identity, id string, err error) error {
 	account := userName(userOf(who))
 	s.refused(c, p, account, err)
-	reason := "This account may not use this server."
+	reason := "this account may not use this server"
 	var refusal *idp.Refusal
 	if errors.As(err, &refusal) && refusal.Reason != "" {
-		reason = refusal.Reason
+		reason = strings.TrimSuffix(refusal.Reason, ".")
 	}
 	return &Error{
 		Status: http.StatusForbidden, Code: "access_denied", Description: "this account may not use this server", Cause: err,
-		Title: "This account may not enter", Message: "You signed in as " + account + ". " + reason,
+		Title: "This account may not enter", Message: "You signed in as " + account + ", but " + reason + ".",
 		Advice: "Sign in with another account, or ask whoever runs this server.", Retry: s.retry(id),
 	}
 }
@@ -330,7 +330,7 @@ func (s *Server) admit(who idp.Identity) error {
 }
 
 func gone(u grants.User) error {
-	return &idp.Refusal{Account: userName(u), Reason: "It is no longer known here."}
+	return &idp.Refusal{Account: userName(u), Reason: "this account is no longer known here"}
 }
 
 func userOf(id idp.Identity) grants.User {
