@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"mcp-oauth2-proxy/auth/audit"
 	"mcp-oauth2-proxy/auth/clients"
@@ -30,15 +31,23 @@ func (s *Server) authorize(c echo.Context) error {
 	if err := s.limit(c, Authorizations); err != nil {
 		return err
 	}
-	q, err := authorizeParams(c.Request())
+	q, twice, err := authorizeParams(c.Request())
 	if err != nil {
 		return err
+	}
+	for _, name := range twice {
+		if name == "client_id" || name == "redirect_uri" {
+			return givenTwice(name)
+		}
 	}
 	client, redirectURI, err := s.whoAsks(c, q)
 	if err != nil {
 		return err
 	}
 	req, code, description := s.request(q)
+	if len(twice) > 0 {
+		code, description = givenTwice(twice[0]).Code, givenTwice(twice[0]).Description
+	}
 	req.ClientID, req.RedirectURI, req.RedirectSent = client.ID, redirectURI, q.Get("redirect_uri") != ""
 	if code != "" {
 		return s.turnAway(client, req, code, description)
@@ -56,17 +65,15 @@ func (s *Server) authorize(c echo.Context) error {
 }
 
 // authorizeParams reads the parameters from the query of a GET or the body of
-// a POST. One that is given twice is refused, as two readers could pick
-// differently; an empty one counts as left out (OAuth 2.1 §3.1).
-func authorizeParams(r *http.Request) (url.Values, error) {
+// a POST, and the names of those that are given twice.
+func authorizeParams(r *http.Request) (q url.Values, twice []string, err error) {
 	raw := r.URL.RawQuery
 	if r.Method == http.MethodPost {
-		var err error
 		if raw, err = formBody(r); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return strictValues(raw, "resource")
+	return formValues(raw, "resource")
 }
 
 // formBody returns the body of a form.
@@ -88,25 +95,41 @@ func formBody(r *http.Request) (string, error) {
 // strictValues parses form-encoded parameters. Only those in repeatable may
 // be there more than once.
 func strictValues(raw string, repeatable ...string) (url.Values, error) {
-	if len(raw) > maxForm {
-		return nil, refusal("invalid_request", "the request is too long")
+	q, twice, err := formValues(raw, repeatable...)
+	if err == nil && len(twice) > 0 {
+		return nil, givenTwice(twice[0])
 	}
-	q, err := url.ParseQuery(raw)
-	if err != nil {
-		return nil, refusal("invalid_request", "the parameters are not form-encoded")
+	return q, err
+}
+
+// formValues parses form-encoded parameters. An empty one counts as left out
+// (OAuth 2.1 §3.1). One that may not repeat and does is left out as well and
+// named, in order: two readers could pick differently.
+func formValues(raw string, repeatable ...string) (q url.Values, twice []string, err error) {
+	if len(raw) > maxForm {
+		return nil, nil, refusal("invalid_request", "the request is too long")
+	}
+	if q, err = url.ParseQuery(raw); err != nil {
+		return nil, nil, refusal("invalid_request", "the parameters are not form-encoded")
 	}
 	for name, values := range q {
 		values = slices.DeleteFunc(values, func(v string) bool { return v == "" })
-		if len(values) == 0 {
+		switch {
+		case len(values) == 0:
 			delete(q, name)
-			continue
+		case len(values) > 1 && !slices.Contains(repeatable, name):
+			delete(q, name)
+			twice = append(twice, name)
+		default:
+			q[name] = values
 		}
-		if len(values) > 1 && !slices.Contains(repeatable, name) {
-			return nil, refusal("invalid_request", "a parameter is given more than once: "+printable(name))
-		}
-		q[name] = values
 	}
-	return q, nil
+	slices.Sort(twice)
+	return q, twice, nil
+}
+
+func givenTwice(name string) *Error {
+	return refusal("invalid_request", "a parameter is given more than once: "+printable(name))
 }
 
 // printable keeps what RFC 6749 §5.2 allows in an error_description.
@@ -150,9 +173,9 @@ func (s *Server) request(q url.Values) (req grants.Request, code, description st
 		ID: newID(now), Issuer: s.issuer(), State: q.Get("state"), CodeChallenge: q.Get("code_challenge"),
 		Scopes: strings.Fields(q.Get("scope")), Prompt: q.Get("prompt"), Started: now,
 	}
-	if len(req.State) > maxState {
-		req.State = "" // too long to be sent back
-		return req, "invalid_request", "state is longer than 1024 characters"
+	if len(req.State) > maxState || !utf8.ValidString(req.State) {
+		req.State = "" // it cannot be sent back as it was
+		return req, "invalid_request", "state is longer than 1024 characters or not UTF-8"
 	}
 	req.Resource, code = s.resource(q["resource"])
 	switch {

@@ -191,7 +191,7 @@ func (s *Server) approve(c echo.Context, a *asking, scopes []string, shown bool)
 	secret := grants.NewSecret()
 	approved := grants.Approved{
 		Request: a.req, Scopes: scopes, Shown: shown,
-		Offline: a.client.May("refresh_token") || slices.Contains(a.req.Scopes, offlineAccess),
+		Offline: a.client.May("refresh_token") || mayAskOffline(a.client) && slices.Contains(a.req.Scopes, offlineAccess),
 	}
 	if err := s.Grants.Approve(ctx, secret, approved); err != nil {
 		return broken("the approval", err)

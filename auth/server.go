@@ -81,11 +81,15 @@ func (s *Server) issuer() string { return s.Route.Origin }
 
 // Mount adds the endpoints of the authorization server to a host's router.
 func (s *Server) Mount(r *echo.Group) {
-	r.GET("/.well-known/oauth-protected-resource", s.resourceMetadata)
-	r.GET("/.well-known/oauth-protected-resource/*", s.resourceMetadata)
-	r.GET("/.well-known/oauth-authorization-server", s.serverMetadata)
-	r.GET("/.well-known/openid-configuration", s.openIDConfiguration)
-	r.GET("/openid/v1/jwks", s.keySet)
+	for path, document := range map[string]echo.HandlerFunc{
+		"/.well-known/oauth-protected-resource":   s.resourceMetadata,
+		"/.well-known/oauth-protected-resource/*": s.resourceMetadata,
+		"/.well-known/oauth-authorization-server": s.serverMetadata,
+		"/.well-known/openid-configuration":       s.openIDConfiguration,
+		"/openid/v1/jwks":                         s.keySet,
+	} {
+		r.Match([]string{http.MethodGet, http.MethodHead}, path, document)
+	}
 	r.POST("/register", s.register)
 	r.GET("/authorize", s.authorize)
 	r.POST("/authorize", s.authorize)

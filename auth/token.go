@@ -48,7 +48,7 @@ func (s *Server) token(c echo.Context) error {
 		return refusal("invalid_request", "grant_type is missing")
 	case !known || grantType == "client_credentials" && !s.Confidential || grantType == jwtBearer && len(s.Trusted) == 0:
 		return refusal("unsupported_grant_type", "grant_type is not supported")
-	case !client.May(grantType):
+	case !client.May(grantType) && !(grantType == "refresh_token" && mayAskOffline(client)):
 		return refusal("unauthorized_client", "this client may not use this grant_type")
 	}
 	answer, err := grant(c.Request().Context(), client, form)
@@ -56,6 +56,13 @@ func (s *Server) token(c echo.Context) error {
 		return err
 	}
 	return c.JSON(http.StatusOK, answer)
+}
+
+// mayAskOffline says whether a client gets refresh tokens for asking with
+// offline_access, whatever grant types it registered (SEP-2207). What the
+// operator wrote of a client is the last word.
+func mayAskOffline(client *clients.Client) bool {
+	return client.Kind != clients.KindConfigured && client.May("authorization_code")
 }
 
 // noStore is RFC 6749 §5.1.
@@ -118,9 +125,11 @@ func presented(r *http.Request, form url.Values) (cr clients.Credentials, basic 
 	if r.Header.Get("Authorization") != "" {
 		basic = true
 		id, secret, ok := basicAuth(r)
-		if !ok || cr.ID != "" && cr.ID != id {
-			e := refusal("invalid_request", "the Authorization header cannot be read or names another client")
-			return cr, basic, e
+		if !ok { // RFC 6749 §5.2: an authentication that failed, or of a kind that is not offered
+			return cr, basic, unauthenticated(&clients.Error{Code: clients.InvalidClient, Description: "the Authorization header is not Basic with a client_id"}, basic)
+		}
+		if cr.ID != "" && cr.ID != id {
+			return cr, basic, refusal("invalid_request", "the Authorization header names another client")
 		}
 		cr.ID = id
 		if secret != "" {
@@ -268,9 +277,14 @@ func (s *Server) clientCredentials(ctx context.Context, client *clients.Client, 
 	if err != nil {
 		return nil, err
 	}
-	gr := grants.Grant{
-		ID: grants.OfClient(s.issuer(), client.ID), Issuer: s.issuer(), ClientID: client.ID, Audience: audience,
-		User: grants.User{Subject: "client:" + client.ID}, Ends: s.Now().Add(s.AccessTTL),
+	now := s.Now()
+	// A grant for each token, so that to end one is not to end the next.
+	gr, err := s.Grants.Record(ctx, grants.Grant{
+		Issuer: s.issuer(), ClientID: client.ID, ClientName: client.Name, Audience: audience, Scopes: scopes,
+		User: grants.User{Subject: "client:" + client.ID}, Given: now.Truncate(time.Second), Ends: now.Add(s.AccessTTL).Truncate(time.Second),
+	}, "client_credentials "+grants.NewSecret(), now.Add(s.AccessTTL))
+	if err != nil {
+		return nil, broken("the token", err)
 	}
 	return s.issue(ctx, audit.TokenIssued, gr, scopes, "")
 }

@@ -199,11 +199,6 @@ func (g *Gateway) revoke(ctx context.Context, v Revocation) (int, error) {
 		if err := g.site.Load().clients.Refuse(ctx, v.Client); err != nil {
 			return 0, err
 		}
-		for _, route := range g.site.Load().table.Routes() {
-			if err := g.grants.End(ctx, grants.OfClient(route.Origin, v.Client)); err != nil {
-				return 0, err
-			}
-		}
 	}
 	if v.All {
 		if err := g.grants.SignOutAll(ctx); err != nil {

@@ -40,10 +40,20 @@ func (h *host) call(c echo.Context) error {
 
 // ownPath refuses what must never reach an MCP server.
 func ownPath(r *http.Request) error {
-	if kindOf(r.URL.Path) == kindMetadata && r.Method == http.MethodGet {
-		return echo.ErrNotFound
+	allow := "GET, POST"
+	switch kindOf(r.URL.Path) {
+	case kindMetadata:
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			return echo.ErrNotFound
+		}
+		allow = "GET, HEAD"
+	case kindToken:
+		allow = "POST"
 	}
-	return echo.ErrMethodNotAllowed
+	return &auth.Error{
+		Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Description: "this method is not for this path",
+		Title: "This did not work", Header: http.Header{"Allow": {allow}},
+	}
 }
 
 // denied answers a call that was not passed on.
