@@ -166,7 +166,8 @@ func demoCommand() *cobra.Command {
 // runDemo serves the toolbox MCP server on a port of its own, and the gateway
 // in front of it.
 func runDemo(ctx context.Context, out io.Writer, addr string) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var open net.ListenConfig
+	l, err := open.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"mcp-oauth2-proxy/auth/grants"
@@ -36,6 +37,8 @@ type Browser struct {
 	secure bool
 	mark   string // a short hash of the authority: cookies do not know ports
 	aead   cipher.AEAD
+
+	deflaters sync.Pool // of *flate.Writer: each measures a megabyte
 }
 
 // NewBrowser returns the cookies of the host at origin, sealed under a key of
@@ -55,7 +58,7 @@ func NewBrowser(origin string, secret []byte) (*Browser, error) {
 	}
 	scheme, authority, _ := strings.Cut(origin, "://")
 	sum := sha256.Sum256([]byte(authority))
-	return &Browser{origin, scheme == "https", hex.EncodeToString(sum[:4]), aead}, nil
+	return &Browser{origin: origin, secure: scheme == "https", mark: hex.EncodeToString(sum[:4]), aead: aead}, nil
 }
 
 // OwnCookie says whether a cookie is one of ours, at whatever host and in
@@ -172,10 +175,14 @@ func (b *Browser) seal(name string, what carried) (string, error) {
 		return "", fmt.Errorf("seal a request: %w", err)
 	}
 	var small bytes.Buffer
-	z, err := flate.NewWriter(&small, flate.BestCompression)
-	if err != nil {
-		return "", fmt.Errorf("seal a request: %w", err)
+	z, pooled := b.deflaters.Get().(*flate.Writer)
+	if !pooled {
+		if z, err = flate.NewWriter(nil, flate.BestCompression); err != nil {
+			return "", fmt.Errorf("seal a request: %w", err)
+		}
 	}
+	defer b.deflaters.Put(z)
+	z.Reset(&small)
 	if _, err := z.Write(plain); err != nil {
 		return "", fmt.Errorf("seal a request: %w", err)
 	}

@@ -74,7 +74,7 @@ func (s *Server) signedIn(c echo.Context) (*grants.User, error) {
 		return nil, broken("the session look-up", err)
 	}
 	if s.mayEnter(session.User) != nil {
-		return nil, nil
+		return nil, nil //nolint:nilerr // the sign-in, which comes next, says why
 	}
 	return &session.User, nil
 }
@@ -187,6 +187,9 @@ func (s *Server) deny(c echo.Context, a *asking) error {
 // approve stores the request, now that somebody said yes, and goes on to the
 // sign-in. The cookie that leads there is set no sooner.
 func (s *Server) approve(c echo.Context, a *asking, scopes []string, shown bool) error {
+	if err := s.limit(c, Approvals); err != nil {
+		return err
+	}
 	ctx := c.Request().Context()
 	secret := grants.NewSecret()
 	approved := grants.Approved{

@@ -66,6 +66,7 @@ type Limit string
 const (
 	Registrations  Limit = "registrations"
 	Authorizations Limit = "authorizations"
+	Approvals      Limit = "approvals" // as many as Authorizations: from here on a request is stored
 	FailedSignins  Limit = "failed_signins"
 )
 

@@ -48,7 +48,7 @@ func (s *Server) token(c echo.Context) error {
 		return refusal("invalid_request", "grant_type is missing")
 	case !known || grantType == "client_credentials" && !s.Confidential || grantType == jwtBearer && len(s.Trusted) == 0:
 		return refusal("unsupported_grant_type", "grant_type is not supported")
-	case !client.May(grantType) && !(grantType == "refresh_token" && mayAskOffline(client)):
+	case !client.May(grantType) && (grantType != "refresh_token" || !mayAskOffline(client)):
 		return refusal("unauthorized_client", "this client may not use this grant_type")
 	}
 	answer, err := grant(c.Request().Context(), client, form)

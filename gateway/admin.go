@@ -39,7 +39,7 @@ func (g *Gateway) ready(w http.ResponseWriter, _ *http.Request) {
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the reader is gone; there is nobody to tell
+	_ = json.NewEncoder(w).Encode(v) //nolint:errchkjson // the reader is gone; there is nobody to tell
 }
 
 // AdminSocket is where the management commands of a configuration go.
@@ -60,7 +60,7 @@ func AdminSocket(c *Config) string {
 // socket everything else works, so its absence is a warning.
 func (g *Gateway) serveAdminSocket(ctx context.Context) error {
 	path := AdminSocket(g.config)
-	l, err := listenUnix(path)
+	l, err := listenUnix(ctx, path)
 	if err != nil {
 		g.log.WarnContext(ctx, "management commands will not work", "cause", err)
 		return nil
@@ -76,15 +76,17 @@ func (g *Gateway) serveAdminSocket(ctx context.Context) error {
 
 // listenUnix opens a socket that only its owner can use, in place of one that
 // nobody listens to anymore.
-func listenUnix(path string) (net.Listener, error) {
-	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+	dialer := net.Dialer{Timeout: time.Second}
+	if c, err := dialer.DialContext(ctx, "unix", path); err == nil {
 		_ = c.Close()
 		return nil, fmt.Errorf("admin socket %s is in use by another process", path)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("admin socket: %w", err)
 	}
-	l, err := net.Listen("unix", path)
+	var open net.ListenConfig
+	l, err := open.Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("admin socket: %w", err)
 	}

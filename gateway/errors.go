@@ -25,13 +25,14 @@ func (g *Gateway) fail(err error, c echo.Context) {
 	for name, values := range e.Header {
 		c.Response().Header()[http.CanonicalHeaderKey(name)] = values
 	}
-	if e.Redirect != "" {
+	switch {
+	case e.Redirect != "":
 		c.Response().Header().Set("Cache-Control", "no-store")
 		c.Response().Header().Set("Referrer-Policy", "no-referrer")
 		err = c.Redirect(http.StatusSeeOther, e.Redirect)
-	} else if auth.ForPeople(c.Request().URL.Path) {
+	case auth.ForPeople(c.Request().URL.Path):
 		err = g.failPage(c, e, ref)
-	} else {
+	default:
 		err = failJSON(c, e, ref)
 	}
 	if err != nil {

@@ -118,6 +118,7 @@ func (g *Gateway) open(ctx context.Context) error {
 	g.limits = newLimits(map[auth.Limit]int{
 		auth.Registrations:  c.Server.Limits.RegistrationsPerMinute,
 		auth.Authorizations: c.Server.Limits.AuthorizationsPerMinute,
+		auth.Approvals:      c.Server.Limits.AuthorizationsPerMinute,
 		auth.FailedSignins:  c.Server.Limits.FailedSigninsPerMinute,
 	}, g.now)
 	g.streams = newStreams(c.Server.Limits.StreamsPerUser)

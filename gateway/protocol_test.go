@@ -263,14 +263,25 @@ func (c *stoppedClock) forward(d time.Duration) {
 }
 
 type sharedText struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	mu  sync.Mutex
+	b   bytes.Buffer
+	off bool
 }
 
 func (l *sharedText) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.off {
+		return len(p), nil
+	}
 	return l.b.Write(p)
+}
+
+// discard keeps nothing from now on.
+func (l *sharedText) discard() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.off = true
 }
 
 func (l *sharedText) String() string {

@@ -133,12 +133,13 @@ func (g *Gateway) listen(calls context.Context, source tls.Source) (open []liste
 			open = nil
 		}
 	}()
+	var config net.ListenConfig
 	add := func(key, addr string, h http.Handler, src tls.Source) {
 		if err != nil || addr == "" {
 			return
 		}
 		var l net.Listener
-		if l, err = net.Listen("tcp", addr); err != nil {
+		if l, err = config.Listen(calls, "tcp", addr); err != nil {
 			err = fmt.Errorf("%s: %w", key, err)
 			return
 		}

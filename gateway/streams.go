@@ -104,14 +104,3 @@ func (s *streams) close() {
 		}
 	}
 }
-
-// open is how many requests are being passed on.
-func (s *streams) open() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := 0
-	for _, open := range s.byGrant {
-		n += len(open)
-	}
-	return n
-}

@@ -52,7 +52,7 @@ func newFront(t testing.TB, c routing.Config, opts ...func(*routing.Options)) *f
 	f.Server = httptest.NewServer(f)
 	t.Cleanup(func() {
 		f.CloseClientConnections()
-		f.Server.Close()
+		f.Close()
 	})
 	return f
 }

@@ -134,6 +134,7 @@ func bits(bytes int) []byte {
 // NewSecret returns 256 random bits, for a cookie.
 func NewSecret() string { return random() }
 
+// OfClient names what a client holds of itself, without a user, so that it can
 // be ended.
 func OfClient(issuer, client string) string {
 	sum := sha256.Sum256([]byte("client " + issuer + " " + client))

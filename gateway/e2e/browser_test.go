@@ -87,6 +87,17 @@ func (b *browser) reads(t *testing.T) string {
 	return text
 }
 
+// says reads the page for what it must say.
+func (b *browser) says(t *testing.T, expected ...string) {
+	t.Helper()
+	text := b.reads(t)
+	for _, want := range expected {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page does not say %q:\n%s", want, text)
+		}
+	}
+}
+
 // page is where the browser is and what it shows, for a test's failure.
 func (b *browser) page() string {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -106,14 +117,9 @@ func (b *browser) page() string {
 // and a password at the identity provider, and agrees there too.
 func (b *browser) consents(t *testing.T, authorizeURL string, expected ...string) {
 	t.Helper()
-	b.opens(t, authorizeURL, `button[name=decision][value=allow]`)
-	text := b.reads(t)
-	for _, want := range expected {
-		if !strings.Contains(text, want) {
-			t.Errorf("the consent page does not say %q:\n%s", want, text)
-		}
-	}
-	b.clicks(t, `button[name=decision][value=allow]`)
+	b.opens(t, authorizeURL, allow)
+	b.says(t, expected...)
+	b.clicks(t, allow)
 	b.providerLogin(t)
 }
 

@@ -5,6 +5,7 @@ package e2e
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"testing"
 )
 
@@ -36,34 +37,67 @@ func TestTypeScriptSDKClient(t *testing.T) {
 	w := newWorld(t)
 	for host, c := range errands {
 		t.Run(host, func(t *testing.T) {
-			arguments, err := json.Marshal(c.arguments)
-			if err != nil {
-				t.Fatal(err)
-			}
-			cmd := nodeCommand(t, "client.mjs", w.origin(host)+"/mcp", c.tool, string(arguments))
-			cmd.Env = append(cmd.Env, "NODE_EXTRA_CA_CERTS="+w.file)
-			client := start(t, cmd)
-			var asked struct{ Authorize string }
-			parse(t, client.says(t, `(?m)^\{"authorize".*\}$`)[0], &asked)
-			browse(t, w.authority).consents(t, asked.Authorize, "TypeScript SDK", names[host])
-			var got struct {
-				Tools  []string
-				Result struct {
-					Content []struct{ Text string }
-				}
-			}
-			parse(t, client.says(t, `(?m)^\{"tools".*\}$`)[0], &got)
-			if !slices.Contains(got.Tools, c.tool) {
-				t.Errorf("tools are %v, without %s", got.Tools, c.tool)
-			}
-			if len(got.Result.Content) != 1 || got.Result.Content[0].Text != c.answer {
-				t.Errorf("%s answers %+v, want %q", c.tool, got.Result, c.answer)
-			}
-			if client.wait(t); client.err != nil {
-				t.Errorf("the client ends with %v", client.err)
+			client := startTypeScript(t, w.authority, w.origin(host), c, "authorization_code", "refresh_token")
+			browse(t, w.authority).consents(t, client.asks(t, 1), "TypeScript SDK", names[host])
+			if got := client.ends(t); !slices.Contains(got.Tools, c.tool) || got.text() != c.answer {
+				t.Errorf("%s of %v answers %+v, want %q", c.tool, got.Tools, got.Result, c.answer)
 			}
 		})
 	}
+}
+
+// typescript is the official TypeScript SDK's client, on one errand.
+type typescript struct{ *process }
+
+func startTypeScript(t *testing.T, a *authority, origin string, c call, grantTypes ...string) typescript {
+	t.Helper()
+	arguments, err := json.Marshal(c.arguments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	grants, err := json.Marshal(grantTypes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := nodeCommand(t, "client.mjs", origin+"/mcp", c.tool, string(arguments))
+	cmd.Env = append(cmd.Env, "GRANT_TYPES="+string(grants))
+	if a != nil {
+		cmd.Env = append(cmd.Env, "NODE_EXTRA_CA_CERTS="+a.file)
+	}
+	return typescript{start(t, cmd)}
+}
+
+// asks is the address for which the client wants a browser, the nth time.
+func (c typescript) asks(t *testing.T, nth int) string {
+	t.Helper()
+	var asked struct{ Authorize string }
+	parse(t, c.says(t, `(?m)(?:^(\{"authorize".*\})\n[^{]*){`+strconv.Itoa(nth)+`}`)[1], &asked)
+	return asked.Authorize
+}
+
+// result is what the client has to show in the end.
+type result struct {
+	Tools  []string
+	Result struct {
+		Content []struct{ Text string }
+	}
+	Token string
+}
+
+func (r result) text() string {
+	if len(r.Result.Content) != 1 {
+		return ""
+	}
+	return r.Result.Content[0].Text
+}
+
+func (c typescript) ends(t *testing.T) (r result) {
+	t.Helper()
+	parse(t, c.says(t, `(?m)^\{"tools".*\}$`)[0], &r)
+	if c.wait(t); c.err != nil {
+		t.Errorf("the client ends with %v", c.err)
+	}
+	return r
 }
 
 func parse(t *testing.T, text string, into any) {

@@ -3,15 +3,11 @@
 package e2e
 
 import (
-	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"golang.org/x/oauth2"
 )
@@ -19,7 +15,11 @@ import (
 // startDemo starts the try-out and returns its origin.
 func startDemo(t *testing.T) string {
 	t.Helper()
-	addr := freeAddr(t)
+	return startDemoAt(t, freeAddr(t))
+}
+
+func startDemoAt(t *testing.T, addr string) string {
+	t.Helper()
 	p := start(t, exec.Command(must(t, product), "demo", "--addr", addr))
 	p.says(t, `http://(127\.0\.0\.1|localhost):`+port(t, addr)+`/mcp`)
 	p.accepts(t, addr)
@@ -90,31 +90,4 @@ func advertised(t *testing.T, session *mcp.ClientSession) (scopes, tools []strin
 	}
 	slices.Sort(scopes)
 	return scopes, tools
-}
-
-// TestScreenshot saves the demo's consent page, for the README, into the folder
-// that SCREENSHOTS names. It looks at the page in any case.
-func TestScreenshot(t *testing.T) {
-	origin := startDemo(t)
-	redirect := "http://localhost:6274/oauth/callback"
-	hc := (*authority)(nil).client(t)
-	r := authorize(t, origin, register(t, hc, origin, "MCP Inspector", redirect), redirect)
-	b := browse(t, nil)
-	b.do(t, "set the window", chromedp.EmulateViewport(760, 900, chromedp.EmulateScale(2)))
-	b.opens(t, r.url, `button[name=decision][value=allow]`)
-	text := b.reads(t)
-	for _, want := range []string{"MCP Inspector", "localhost"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("the consent page does not say %q:\n%s", want, text)
-		}
-	}
-	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-	if err != nil || http.DetectContentType(png) != "image/png" {
-		t.Fatalf("screenshot: %v", err)
-	}
-	if dir := os.Getenv("SCREENSHOTS"); dir != "" {
-		if err := os.WriteFile(filepath.Join(dir, "consent.png"), png, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 }

@@ -22,7 +22,8 @@ func TestGoSDKClient(t *testing.T) {
 	for host, c := range errands {
 		t.Run(host, func(t *testing.T) {
 			session := connect(t, &mcp.StreamableClientTransport{
-				Endpoint: w.origin(host) + "/mcp", HTTPClient: w.client(t), OAuthHandler: w.person(t, names[host]),
+				Endpoint: w.origin(host) + "/mcp", HTTPClient: w.client(t),
+				OAuthHandler: person(t, w.client(t), func(url string) { browse(t, w.authority).consents(t, url, "Go SDK", names[host]) }),
 			})
 			tools, err := session.ListTools(t.Context(), nil)
 			if err != nil {
@@ -38,9 +39,9 @@ func TestGoSDKClient(t *testing.T) {
 	}
 }
 
-// person answers the SDK's wish for a code with a browser, where it expects to
-// read who asks, and for which MCP server.
-func (w *world) person(t *testing.T, server string) auth.OAuthHandler {
+// person answers the SDK's wish for a code: consents goes to the URL with a
+// browser, and the code comes back to a listener here.
+func person(t *testing.T, hc *http.Client, consents func(url string)) auth.OAuthHandler {
 	t.Helper()
 	answers := make(chan *auth.AuthorizationResult, 1)
 	listener := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -55,14 +56,14 @@ func (w *world) person(t *testing.T, server string) auth.OAuthHandler {
 	t.Cleanup(listener.Close)
 	redirect := listener.URL + "/callback"
 	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
-		Client:      w.client(t),
+		Client:      hc,
 		RedirectURL: redirect,
 		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
 			ClientName: "Go SDK", RedirectURIs: []string{redirect}, TokenEndpointAuthMethod: "none",
 			GrantTypes: []string{"authorization_code", "refresh_token"},
 		}},
 		AuthorizationCodeFetcher: func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
-			browse(t, w.authority).consents(t, args.URL, "Go SDK", server)
+			consents(args.URL)
 			select {
 			case answer := <-answers:
 				return answer, nil

@@ -60,9 +60,14 @@ func (v *visitor) signIn(t *testing.T, origin string) tokens {
 	if answer.Get("code") == "" || answer.Get("iss") != origin {
 		t.Fatalf("%s answers %v", origin, answer)
 	}
-	var got tokens
-	send(t, v.client, origin+"/token", "application/x-www-form-urlencoded", url.Values{"grant_type": {"authorization_code"},
-		"client_id": {r.clientID}, "redirect_uri": {callback}, "code": {answer.Get("code")},
+	return r.redeem(t, v.client, origin, callback, answer.Get("code"))
+}
+
+// redeem trades the code for tokens.
+func (r request) redeem(t *testing.T, hc *http.Client, origin, redirect, code string) (got tokens) {
+	t.Helper()
+	send(t, hc, origin+"/token", "application/x-www-form-urlencoded", url.Values{"grant_type": {"authorization_code"},
+		"client_id": {r.clientID}, "redirect_uri": {redirect}, "code": {code},
 		"code_verifier": {r.verifier}, "resource": {origin + "/mcp"}}.Encode(), http.StatusOK, &got)
 	return got
 }

@@ -21,7 +21,7 @@ var readings = map[string]reading{
 	"the last key wins":                byTree(false, false),
 	"the first key wins, in any case":  byTree(true, true),
 	"the last key wins, in any case":   byTree(false, true),
-	"without minding what follows":     func(b []byte) ([]string, bool) { return byDecoder(b) },
+	"without minding what follows":     byDecoder,
 	"with invalid UTF-8 replaced":      func(b []byte) ([]string, bool) { return byTree(false, false)(bytes.ToValidUTF8(b, []byte("?"))) },
 	"with text cut at NUL":             byTreeCut,
 	"with a byte order mark taken off": func(b []byte) ([]string, bool) { return byStruct(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))) },

@@ -31,7 +31,8 @@ func TestBackup_while_writing(t *testing.T) {
 			}
 		}
 	}()
-	for <-acknowledged < 50 { // there is something to copy
+	for last := 0; last < 50; { // until there is something to copy
+		last = <-acknowledged
 	}
 	for round := range 3 {
 		last := <-acknowledged
@@ -145,7 +146,8 @@ func TestBackup(t *testing.T) {
 			select {
 			case <-stuck:
 				continue
-			case <-done:
+			case err := <-done:
+				t.Logf("the backup ends with %v", err)
 			}
 			break
 		}

@@ -69,10 +69,10 @@ func TestFull(t *testing.T) {
 	t.Run("what has expired goes before anything else", func(t *testing.T) {
 		c := newClock()
 		s := memory.New(room, memory.WithClock(c.now))
-		for i := 0; i < 1000; i++ {
+		for i := range 1000 {
 			put(t, s, "code", fmt.Sprint(i), 100, time.Minute)
 		}
-		for i := 0; i < 1000; i++ {
+		for i := range 1000 {
 			put(t, s, "grant", fmt.Sprint(i), 400, 0) // the larger kind, and the older
 		}
 		c.advance(time.Hour)
