@@ -142,6 +142,7 @@ func (g *Gateway) open(ctx context.Context) error {
 		return err
 	}
 	g.site.Store(s)
+	g.metrics.registry.MustRegister(newUpstreamUp(g))
 	return nil
 }
 
