@@ -33,7 +33,7 @@ func (g *Gateway) ready(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "starting", "waiting_for": "signing key"})
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+	writeJSON(w, http.StatusOK, map[string]any{"status": "ready", "upstreams": g.upstreams()})
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

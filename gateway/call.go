@@ -2,7 +2,11 @@ package gateway
 
 import (
 	"errors"
+	"math"
+	"net"
 	"net/http"
+	"strconv"
+	"time"
 
 	"mcp-oauth2-proxy/auth"
 	"mcp-oauth2-proxy/auth/access"
@@ -31,6 +35,9 @@ func (h *host) call(c echo.Context) error {
 	}
 	if !h.route.Serves(req.URL.EscapedPath()) {
 		return echo.ErrNotFound
+	}
+	if wait, ok := h.g.requests.Take(limitRequests, t.Subject); !ok {
+		return tooMany("too_many_requests", "too many requests of this user in a minute", wait)
 	}
 	if err := h.route.Authorize(req.Context(), req, t.Scopes); err != nil {
 		return h.denied(c, t, err)
@@ -78,14 +85,22 @@ func (h *host) denied(c echo.Context, t *access.Token, err error) error {
 	return err
 }
 
+// tooMany is RFC 6585 §4.
+func tooMany(code, description string, wait time.Duration) error {
+	return &auth.Error{
+		Status: http.StatusTooManyRequests, Code: code, Description: description,
+		Header: http.Header{"Retry-After": {strconv.Itoa(max(1, int(math.Ceil(wait.Seconds()))))}},
+	}
+}
+
 // forward passes a request on, for as long as its grant lasts. A stream that
-// only listens ends with the token; an answer to a call is let finish.
+// only listens ends with the token (X19); an answer to a call is let finish.
 func (h *host) forward(c echo.Context, t *access.Token) error {
 	req := c.Request()
 	if !h.route.Serves(req.URL.EscapedPath()) {
 		return echo.ErrNotFound
 	}
-	s := stream{listens: req.Method == http.MethodGet}
+	s := stream{listens: h.route.Listens(req)}
 	var who *routing.Caller
 	if t != nil {
 		who = caller(t)
@@ -96,10 +111,7 @@ func (h *host) forward(c echo.Context, t *access.Token) error {
 	}
 	ctx, end, ok := h.g.streams.begin(req.Context(), s)
 	if !ok {
-		return &auth.Error{
-			Status: http.StatusTooManyRequests, Code: "too_many_streams", Description: "too many requests of this user are open",
-			Header: http.Header{"Retry-After": {"5"}},
-		}
+		return tooMany("too_many_streams", "too many requests of this user are open", 5*time.Second)
 	}
 	defer end()
 	h.route.Forward(c.Response(), req.WithContext(ctx), who)
@@ -108,12 +120,33 @@ func (h *host) forward(c echo.Context, t *access.Token) error {
 
 // upstreamFailed answers a request that could not be passed on.
 func (g *Gateway) upstreamFailed(w http.ResponseWriter, r *http.Request, status int, cause error) {
+	c := g.errorContext(w, r)
+	if errors.Is(cause, routing.ErrSession) {
+		g.noSession(c)
+		return
+	}
 	e := &auth.Error{Status: status, Code: "upstream_unavailable", Description: "the MCP server does not answer", Cause: cause}
-	if status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout {
+	if status < http.StatusInternalServerError {
+		e.Code, e.Description = "invalid_request", "the request cannot be passed on"
+	}
+	// Where a later attempt may find a server that has started by then. A
+	// refused credential or certificate waits for people.
+	var dial *net.OpError
+	if status == http.StatusGatewayTimeout || errors.As(cause, &dial) {
 		e.Header = http.Header{"Retry-After": {"5"}}
 	}
 	w.Header().Del("Content-Length")
-	g.fail(e, g.errorContext(w, r))
+	g.fail(e, c)
+}
+
+// noSession answers as MCP servers do for a session that they do not know: the
+// client begins a new one.
+func (g *Gateway) noSession(c echo.Context) {
+	c.Response().Header().Set("Cache-Control", "no-store")
+	c.Response().Header().Set("X-Content-Type-Options", "nosniff")
+	if err := c.JSON(http.StatusNotFound, rpcError{Version: "2.0", Error: rpcFault{-32001, "Session not found", nil}}); err != nil {
+		g.log.DebugContext(c.Request().Context(), "an error was not delivered", "cause", err)
+	}
 }
 
 // errorContext is what an answer needs that is given outside of a handler.

@@ -50,6 +50,7 @@ type LimitsConfig struct {
 	AuthorizationsPerMinute int
 	FailedSigninsPerMinute  int
 	StreamsPerUser          int
+	RequestsPerMinute       int // of a user
 }
 
 // TLSConfig says where certificates come from.

@@ -60,6 +60,7 @@ func hostDefaults() map[string]any {
 		"enforceScopes":   true,
 		"toolsList":       "all",
 		"unscopedTools":   "allow",
+		"sseKeepAlive":    25 * time.Second,
 	}
 }
 

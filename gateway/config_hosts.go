@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"path"
 	"regexp"
 	"strings"
+	"time"
 
 	"mcp-oauth2-proxy/auth"
 	"mcp-oauth2-proxy/auth/idp"
@@ -95,11 +95,18 @@ func (h HostConfig) check(f *configFaults, at string) {
 	if !validAuthorization(h.Authorization) {
 		f.add(`%s.authorization: is neither forward nor none, nor a credential to send, such as "Bearer …"`, at)
 	}
+	f.addAll(at+".", h.trust().Check())
+	if d := h.SSEKeepAlive; d != 0 && (d < time.Second || d > time.Hour) {
+		f.add("%s.sseKeepAlive: %s is not between 1s and 1h, and not 0, which is never", at, d)
+	}
 	f.oneOf(at+".toolsList", h.ToolsList, "all", "granted")
 	f.oneOf(at+".unscopedTools", h.UnscopedTools, "allow", "deny")
 	h.checkHeaders(f, at)
 	h.checkScopes(f, at)
 }
+
+// maxSocket is how long the path of a unix socket may be everywhere.
+const maxSocket = 103
 
 func (f *configFaults) notEmpty(key string, list []string) {
 	for i, s := range list {
@@ -116,28 +123,24 @@ func (h HostConfig) checkEndpoint() error {
 		}
 		return nil
 	}
-	u, err := url.Parse(h.Endpoint)
+	u, socket, err := routing.ParseEndpoint(h.Endpoint)
 	switch {
-	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		return fmt.Errorf("%q is not an http or https URL", redacted(h.Endpoint))
+	case err != nil:
+		return err
 	case u.User != nil:
 		return fmt.Errorf("%q holds a username or a password; use authorization", u.Redacted())
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(h.Endpoint, "#"):
 		return fmt.Errorf("%q has a query or a fragment", u.Redacted())
 	case u.Port() != "" && checkAddr(u.Host) != nil:
 		return fmt.Errorf("%q has no valid port", h.Endpoint)
+	case u.Scheme != "https" && h.trust() != routing.TLS{}:
+		return fmt.Errorf("%q is not https, so caFile, clientCert, clientKey and serverName have no effect", h.Endpoint)
+	case len(socket) > maxSocket:
+		return fmt.Errorf("%q: the path of a socket has at most %d bytes", h.Endpoint, maxSocket)
 	case !h.Public && (auth.Owns(u.Path) || u.Path == forwardAuthPath):
 		return fmt.Errorf("%q: the path %s is the gateway's own", h.Endpoint, u.Path)
 	}
 	return nil
-}
-
-// redacted shows what is no URL, unless it could hold a password.
-func redacted(s string) string {
-	if strings.Contains(s, "@") {
-		return "…"
-	}
-	return s
 }
 
 func plainPath(p string) bool {

@@ -1,5 +1,11 @@
 package gateway
 
+import (
+	"time"
+
+	"mcp-oauth2-proxy/routing"
+)
+
 // ProxyConfig is what the gateway stands in front of, and for which clients.
 type ProxyConfig struct {
 	Hosts                []HostConfig
@@ -31,8 +37,18 @@ type HostConfig struct {
 	PreserveHost    bool
 	Scopes          []ScopeConfig // nil: what the MCP server advertises
 	EnforceScopes   bool
-	ToolsList       string // all or granted
-	UnscopedTools   string // allow or deny
+	ToolsList       string        // all or granted
+	UnscopedTools   string        // allow or deny
+	SSEKeepAlive    time.Duration // 0: never
+	CAFile          string        // empty: the system's authorities
+	ClientCert      string        // empty: none is shown
+	ClientKey       string
+	ServerName      string // empty: that of the endpoint
+}
+
+// trust is how the endpoint is believed, where it is https.
+func (h HostConfig) trust() routing.TLS {
+	return routing.TLS{CAFile: h.CAFile, ClientCert: h.ClientCert, ClientKey: h.ClientKey, ServerName: h.ServerName}
 }
 
 // AllowConfig narrows the rules of the provider for one host.

@@ -24,6 +24,7 @@ func (c *Config) checkServer(f *configFaults) {
 	for key, n := range map[string]int{
 		"registrationsPerMinute": s.Limits.RegistrationsPerMinute, "authorizationsPerMinute": s.Limits.AuthorizationsPerMinute,
 		"failedSigninsPerMinute": s.Limits.FailedSigninsPerMinute, "streamsPerUser": s.Limits.StreamsPerUser,
+		"requestsPerMinute": s.Limits.RequestsPerMinute,
 	} {
 		if n < 0 {
 			f.add("server.limits.%s: %d is less than 0, which is no limit", key, n)

@@ -105,6 +105,9 @@ func indexKey(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i)
 
 func (f *configFaults) duration(path string, v any) (any, bool) {
 	s, ok := v.(string)
+	if v == 0 {
+		return time.Duration(0), true
+	}
 	if !ok {
 		return f.unfit(path, v, "a duration such as 30s, 10m or 12h")
 	}

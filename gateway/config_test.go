@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mcp-oauth2-proxy/routing"
 )
 
 // sound is a configuration that says no more than it has to.
@@ -70,10 +72,11 @@ func TestDefaults(t *testing.T) {
 	for what, ok := range map[string]bool{
 		"server":  c.Server.Addr == ":443" && c.Server.HTTPAddr == ":80" && c.Server.AdminAddr == "127.0.0.1:9090" && c.Server.Scheme == "https",
 		"grace":   c.Server.ShutdownGrace == 30*time.Second && c.Server.MaxBodyBytes == 10485760,
-		"limits":  c.Server.Limits == LimitsConfig{60, 60, 10, 100},
+		"limits":  c.Server.Limits == LimitsConfig{60, 60, 10, 100, 0},
 		"proxy":   c.Proxy.CORS && c.Proxy.Registration == RegistrationConfig{true, true} && !c.Proxy.DisableConsentScreen,
 		"host":    h.Name == "notes.example.com" && h.Authorization == "forward" && h.IdentityHeaders && h.EnforceScopes && !h.PreserveHost,
 		"tools":   h.ToolsList == "all" && h.UnscopedTools == "allow" && h.Scopes == nil && !h.Public,
+		"streams": h.SSEKeepAlive == 25*time.Second && h.trust() == routing.TLS{},
 		"token":   c.Token == TokenConfig{time.Hour, 720 * time.Hour, 2160 * time.Hour, time.Hour, "RS256"},
 		"session": c.Session.TTL == 12*time.Hour,
 		"store":   c.Store == StoreConfig{URL: "bolt:///var/lib/mcp-oauth2-proxy/state.db"},

@@ -53,25 +53,26 @@ type DemoSignin struct{ Username, Password string }
 
 // Gateway is the program, ready to serve.
 type Gateway struct {
-	config  *Config
-	o       Options
-	log     *slog.Logger
-	now     func() time.Time
-	echo    *echo.Echo // makes contexts for answers outside of a handler
-	store   store.Store
-	secret  []byte
-	ring    *keys.Ring
-	grants  *grants.Grants
-	audit   *audit.Log
-	limits  *limits
-	streams *streams
-	pages   *web.Pages
-	metrics *metrics
-	site    atomic.Pointer[site]
-	hosts   *tls.Hosts // whose certificates we show
-	files   *tls.Files // nil unless tls.mode is files
-	ca      *tls.SelfSigned
-	closers []io.Closer
+	config   *Config
+	o        Options
+	log      *slog.Logger
+	now      func() time.Time
+	echo     *echo.Echo // makes contexts for answers outside of a handler
+	store    store.Store
+	secret   []byte
+	ring     *keys.Ring
+	grants   *grants.Grants
+	audit    *audit.Log
+	limits   *limits
+	requests *limits // of users
+	streams  *streams
+	pages    *web.Pages
+	metrics  *metrics
+	site     atomic.Pointer[site]
+	hosts    *tls.Hosts // whose certificates we show
+	files    *tls.Files // nil unless tls.mode is files
+	ca       *tls.SelfSigned
+	closers  []io.Closer
 }
 
 // New opens the store and wires the program. It opens no port.
@@ -121,6 +122,7 @@ func (g *Gateway) open(ctx context.Context) error {
 		auth.Approvals:      c.Server.Limits.AuthorizationsPerMinute,
 		auth.FailedSignins:  c.Server.Limits.FailedSigninsPerMinute,
 	}, g.now)
+	g.requests = newLimits(map[auth.Limit]int{limitRequests: c.Server.Limits.RequestsPerMinute}, g.now)
 	g.streams = newStreams(c.Server.Limits.StreamsPerUser)
 	if g.ring, err = keys.Open(ctx, g.store, keys.Options{
 		Algorithm: c.Token.Algorithm, Rotation: c.Token.KeyRotation, TokenLife: c.Token.AccessTTL + 2*access.Leeway,
@@ -141,6 +143,7 @@ func (g *Gateway) open(ctx context.Context) error {
 		return err
 	}
 	g.site.Store(s)
+	g.metrics.registry.MustRegister(newUpstreamUp(g))
 	return nil
 }
 

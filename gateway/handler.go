@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"crypto/hkdf"
+	"crypto/sha256"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -35,9 +38,13 @@ type site struct {
 
 // newSite builds the routers of all hosts of a configuration.
 func (g *Gateway) newSite(c *Config) (*site, error) {
+	sessions, err := hkdf.Key(sha256.New, g.secret, nil, "mcp-oauth2-proxy sessions of MCP servers", 32)
+	if err != nil {
+		return nil, fmt.Errorf("derive the key of sessions: %w", err)
+	}
 	table, err := routing.NewTable(c.routes(), routing.Options{
 		Log: g.log, Now: g.now, MaxBody: c.Server.MaxBodyBytes, Snapshots: snapshots{g.store},
-		OwnCookie: auth.OwnCookie, OnError: g.upstreamFailed,
+		OwnCookie: auth.OwnCookie, OnError: g.upstreamFailed, SessionKey: sessions,
 	})
 	if err != nil {
 		return nil, err

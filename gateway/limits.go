@@ -14,6 +14,9 @@ import (
 // for longest is forgotten first.
 const maxBuckets = 50_000
 
+// limitRequests is what a user sends to MCP servers.
+const limitRequests auth.Limit = "requests"
+
 // limits counts what client addresses do in a minute, as token buckets. It
 // implements auth.Limiter.
 type limits struct {

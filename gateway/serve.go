@@ -75,6 +75,7 @@ func (g *Gateway) work(ctx context.Context, group *errgroup.Group, fail context.
 		"signing keys": g.ring.Run,
 		"revocations":  g.grants.Run,
 		"admin socket": g.serveAdminSocket,
+		"upstreams":    g.probe,
 	} {
 		group.Go(func() error {
 			if err := run(ctx); err != nil && ctx.Err() == nil {

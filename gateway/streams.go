@@ -3,21 +3,25 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
+
+	"mcp-oauth2-proxy/routing"
 )
 
 // Why a request that is passed on was ended from here.
 var (
 	errRevoked  = errors.New("the grant has ended")
-	errExpired  = errors.New("the access token has expired")
+	errExpired  = fmt.Errorf("%w: the access token has expired", routing.ErrOver)
 	errStopping = errors.New("the gateway stops")
+	errLeaving  = fmt.Errorf("%w: the gateway stops", routing.ErrOver)
 )
 
 // stream is a request that is being passed on.
 type stream struct {
 	grant, user string
-	listens     bool      // a GET: it only listens, and the client reconnects
+	listens     bool      // it only listens, and the client reconnects
 	until       time.Time // when it ends by itself; zero: never
 }
 
@@ -54,7 +58,7 @@ func (s *streams) begin(ctx context.Context, st stream) (context.Context, func()
 		return nil, nil, false
 	}
 	if s.closing && st.listens {
-		cancel(errStopping)
+		cancel(errLeaving)
 	}
 	open := s.byGrant[st.grant]
 	if open == nil {
@@ -99,7 +103,7 @@ func (s *streams) close() {
 	for _, open := range s.byGrant {
 		for st, cancel := range open {
 			if st.listens {
-				cancel(errStopping)
+				cancel(errLeaving)
 			}
 		}
 	}

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"log/slog"
-	"net/url"
 
 	"mcp-oauth2-proxy/auth/idp"
 	"mcp-oauth2-proxy/routing"
@@ -18,9 +17,10 @@ func (c *Config) routes() []routing.Config {
 			Host: h.Host, Scheme: c.Server.Scheme, Name: h.Name, Paths: h.Paths, Public: h.Public,
 			Authorization: h.Authorization, IdentityHeaders: h.IdentityHeaders, PreserveHost: h.PreserveHost,
 			ScopesSet: h.Scopes != nil, EnforceScopes: h.EnforceScopes, ToolsList: h.ToolsList, UnscopedTools: h.UnscopedTools,
+			KeepAlive: h.SSEKeepAlive, TLS: h.trust(),
 		}
 		if h.Endpoint != "" {
-			rc.Endpoint, _ = url.Parse(h.Endpoint) // checked
+			rc.Endpoint, rc.Socket, _ = routing.ParseEndpoint(h.Endpoint) // checked
 		}
 		for _, header := range h.Headers {
 			rc.Headers = append(rc.Headers, routing.Header{Name: header.Name, Value: header.Value})

@@ -7,6 +7,8 @@ import (
 	"strings"
 )
 
+const eventStream = "text/event-stream"
+
 // release leaves of a server's answer what may pass, and adds what every answer
 // under our name must have.
 func (r *Route) release(res *http.Response) (stream bool) {
@@ -26,7 +28,7 @@ func (r *Route) release(res *http.Response) (stream bool) {
 	}
 	h["X-Content-Type-Options"] = []string{"nosniff"}
 	kind := mediaType(h["Content-Type"])
-	if stream = kind == "text/event-stream"; stream && len(h["X-Accel-Buffering"]) == 0 {
+	if stream = kind == eventStream; stream && len(h["X-Accel-Buffering"]) == 0 {
 		h["X-Accel-Buffering"] = []string{"no"}
 	}
 	// What a browser would show as a page must not act under the name of the
@@ -54,7 +56,7 @@ func mediaType(values []string) string {
 		return ""
 	}
 	switch v := values[0]; v {
-	case "application/json", "text/event-stream":
+	case "application/json", eventStream:
 		return v
 	default:
 		kind, _, err := mime.ParseMediaType(v)

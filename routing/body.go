@@ -14,16 +14,23 @@ import (
 // replayed is a body that was read and is there again, byte for byte.
 type replayed struct {
 	bytes.Reader
+	all   []byte
 	calls []Call
 }
 
 // Close does nothing: there is nothing left to let go of.
 func (*replayed) Close() error { return nil }
 
+// mayListen tells whether the body is worth parsing to find out: the words of
+// the method stand in it, or escapes behind which they could.
+func (b *replayed) mayListen() bool {
+	return bytes.Contains(b.all, []byte(listen)) || bytes.IndexByte(b.all, '\\') >= 0
+}
+
 // replay puts a body back, in a way that lets a connection that turns out to be
 // dead before a byte is sent be replaced.
 func replay(req *http.Request, body []byte, calls []Call) {
-	b := &replayed{calls: calls}
+	b := &replayed{all: body, calls: calls}
 	b.Reset(body)
 	req.Body = b
 	req.ContentLength = int64(len(body))

@@ -21,11 +21,20 @@ type exchange struct {
 	caller *Caller
 	lists  bool
 
+	session []string // the header, as the server knows it
+	query   string   // the same for the query
+
 	early    http.Header // of informational answers, until the real one is there
 	answered bool
 	stream   bool
 	body     clientBody
+	pulse    *pulse // of a stream
+	unblock  unblock
 }
+
+// ErrOver is the cause of a context that ends because a stream has lasted as
+// long as it may, and no longer: its client opens another.
+var ErrOver = errors.New("the stream is over")
 
 func (x *exchange) proxy() *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
@@ -44,13 +53,20 @@ func (x *exchange) proxy() *httputil.ReverseProxy {
 // could be checked.
 func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 	out, r := p.Out, x.route
-	out.URL = r.upstream.target(p.In, r.Public)
+	out.URL = r.upstream.target(p.In, x.query, r.Public)
 	delete(out.Header, "Connection")
 	delete(out.Header, "Upgrade")
 	r.admit(out.Header, p.In, x.caller)
 	out.Host = out.Header.Get("Host")
 	delete(out.Header, "Host")
 	out.Trailer = nil // some servers take them for headers
+	if delete(out.Header, sessionHeader); len(x.session) > 0 {
+		out.Header[sessionHeader] = x.session
+	}
+	// Events that nobody here could read would be events without end.
+	if p.In.Method == http.MethodGet && accepts(p.In.Header["Accept"], eventStream) {
+		delete(out.Header, "Accept-Encoding")
+	}
 	if _, whole := p.In.Body.(*replayed); whole {
 		delete(out.Header, "Expect")
 		// The header makes net/http send a request again that may have been
@@ -67,6 +83,7 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 // modify lets an answer through. A 401 means us, not the client, whose token
 // was good: with it a client would throw its token away.
 func (x *exchange) modify(res *http.Response) error {
+	x.route.seen(nil)
 	if res.StatusCode == http.StatusUnauthorized && !x.route.Public {
 		return errRejected
 	}
@@ -76,10 +93,45 @@ func (x *exchange) modify(res *http.Response) error {
 	if x.lists {
 		x.route.Invalidate()
 	}
-	if x.stream && x.route.Enforced && !x.route.config.ScopesSet {
-		res.Body = &watched{ReadCloser: res.Body, seen: x.route.Invalidate}
+	if ids := res.Header[sessionHeader]; x.route.binds(x.caller) {
+		for i, id := range ids {
+			if id != "" {
+				ids[i] = x.route.bound(id, x.caller)
+			}
+		}
+	}
+	if res.ContentLength < 0 || res.ContentLength > largeBuffer { // less never waits for its reader
+		x.unblock.begin(x)
+	}
+	if x.stream {
+		x.follow(res)
 	}
 	return nil
+}
+
+// follow puts what an event stream needs around it.
+func (x *exchange) follow(res *http.Response) {
+	r := x.route
+	res.Body = &ending{ReadCloser: res.Body, ctx: x.req.Context()}
+	if r.Enforced && !r.config.ScopesSet {
+		res.Body = &watched{ReadCloser: res.Body, seen: r.Invalidate}
+	}
+	// What is compressed cannot be read, and what has a length cannot grow.
+	if len(res.Header["Content-Encoding"]) > 0 || res.ContentLength >= 0 {
+		return
+	}
+	if x.req.Method == http.MethodGet {
+		res.Body = &opening{ReadCloser: res.Body, rewrite: x.postTo}
+	}
+	x.pulse = &pulse{w: x.ResponseWriter, every: r.config.KeepAlive}
+}
+
+// finish lets nothing happen to the connection after the request.
+func (x *exchange) finish() {
+	x.unblock.end()
+	if x.pulse != nil {
+		x.pulse.end()
+	}
 }
 
 // fail answers where there is no answer to pass on.
@@ -91,6 +143,9 @@ func (x *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
 			panic(http.ErrAbortHandler) // returning would say 200
 		}
 		return
+	}
+	if ctx.Err() == nil && !x.body.failed.Load() && !errors.Is(err, errRejected) {
+		x.route.seen(err)
 	}
 	x.route.options.OnError(x.ResponseWriter, x.req, x.status(err), fmt.Errorf("pass on to %s: %w", x.route.upstream.host, err))
 }
@@ -126,6 +181,10 @@ func (x *exchange) Header() http.Header {
 // hops, and net/http says it when the body is wanted.
 func (x *exchange) WriteHeader(status int) {
 	if status >= 200 {
+		if x.pulse != nil {
+			x.pulse.WriteHeader(status)
+			return
+		}
 		x.ResponseWriter.WriteHeader(status)
 		return
 	}

@@ -59,6 +59,11 @@ func (k *keeper) fly(f *flight) {
 	if err != nil {
 		k.complain(ctx, err)
 	}
+	if le := (*mcp.ListError)(nil); err == nil || errors.As(err, &le) && le.Definite {
+		r.seen(nil) // it answered, whatever it said
+	} else {
+		r.seen(err)
+	}
 	news := k.land(f, l, err)
 	close(f.done)
 	if news != nil {
@@ -119,6 +124,6 @@ func lifetime(ttl time.Duration) time.Duration {
 func (k *keeper) complain(ctx context.Context, err error) {
 	if k.noise.Allow() {
 		k.route.options.Log.WarnContext(ctx, "the MCP server's tools and scopes could not be renewed; the last copy stays",
-			"host", k.route.Host, "endpoint", k.route.upstream.endpoint, "known", k.held.Load().known, "cause", err)
+			"host", k.route.Host, "endpoint", k.route.Endpoint(), "known", k.held.Load().known, "cause", err)
 	}
 }

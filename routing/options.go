@@ -15,6 +15,8 @@ type Config struct {
 	Scheme          string   // https, or http on loopback
 	Name            string   // shown to people; default: the host
 	Endpoint        *url.URL // the MCP endpoint; nil: nothing is proxied
+	Socket          string   // the unix socket behind which it is; empty: at its host
+	TLS             TLS
 	Paths           []string // what is proxied; empty: everything
 	Public          bool
 	Authorization   string // forward (default), none, or the value to send
@@ -24,8 +26,9 @@ type Config struct {
 	Scopes          []Scope
 	ScopesSet       bool // Scopes replace what the server advertises, even if there are none
 	EnforceScopes   bool
-	ToolsList       string // all (default) | granted
-	UnscopedTools   string // allow (default) | deny
+	ToolsList       string        // all (default) | granted
+	UnscopedTools   string        // allow (default) | deny
+	KeepAlive       time.Duration // after which a silent event stream gets a comment; 0: never
 }
 
 // A Header is added to every request that goes upstream.
@@ -38,6 +41,9 @@ type Options struct {
 	MaxBody   int64                  // of bodies that must be parsed; default 10 MiB
 	Snapshots Snapshots              // where catalogues survive a restart; may be nil
 	OwnCookie func(name string) bool // whether a cookie is the gateway's own
+	// SessionKey makes the sessions of MCP servers belong to whom they were
+	// given to. Without it they are whoever's knows their id.
+	SessionKey []byte
 	// OnError answers a request that could not be passed on, and logs cause.
 	// The request is the client's, as Forward was given it.
 	OnError func(w http.ResponseWriter, r *http.Request, status int, cause error)

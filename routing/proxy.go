@@ -25,14 +25,21 @@ var (
 // Forward passes a request on to the MCP server and its answer back, as they
 // are. The caller is told to the server in headers; nil on a public host. What
 // cannot be passed on is answered by Options.OnError: 502 or 504 for trouble
-// with the server, 400 for a request that is broken.
+// with the server, 400 for a request that is broken, 404 and ErrSession for one
+// in somebody else's session.
 //
 // A stream that its server breaks off, and a request whose context ends before
 // there is an answer, panic with http.ErrAbortHandler, which is how net/http is
-// told to break off the client's connection as well.
+// told to break off the client's connection as well. An event stream whose
+// context ends because of ErrOver ends as if the server had ended it.
 func (r *Route) Forward(w http.ResponseWriter, req *http.Request, caller *Caller) {
 	if status, err := r.refuse(req); err != nil {
 		r.options.OnError(w, req, status, err)
+		return
+	}
+	header, query, ok := r.sessions(req, caller)
+	if !ok {
+		r.options.OnError(w, req, http.StatusNotFound, ErrSession)
 		return
 	}
 	if err := readSmall(req); err != nil {
@@ -41,7 +48,8 @@ func (r *Route) Forward(w http.ResponseWriter, req *http.Request, caller *Caller
 		}
 		return
 	}
-	x := &exchange{ResponseWriter: w, route: r, req: req, caller: caller, lists: r.asksForTools(req)}
+	x := &exchange{ResponseWriter: w, route: r, req: req, caller: caller, session: header, query: query, lists: r.asksForTools(req)}
+	defer x.finish()
 	x.proxy().ServeHTTP(x, req)
 }
 
@@ -69,11 +77,43 @@ func readSmall(req *http.Request) error {
 	}
 	body, err := readAll(req.Body, req.ContentLength)
 	if err != nil {
+		req.Body = broken{err}
 		return err
 	}
 	replay(req, body, nil)
 	return nil
 }
+
+// broken is a body of which not all came, to whoever reads it next.
+type broken struct{ err error }
+
+// Read returns why.
+func (b broken) Read([]byte) (int, error) { return 0, b.err }
+
+// Close does nothing.
+func (broken) Close() error { return nil }
+
+// Listens tells whether a request does nothing but listen: a GET, or a
+// subscription of MCP 2026-07-28. It reads a body that is small enough.
+func (r *Route) Listens(req *http.Request) bool {
+	if req.Method == http.MethodGet || req.Header.Get("Mcp-Method") == listen {
+		return true
+	}
+	if req.Method != http.MethodPost || readSmall(req) != nil {
+		return false
+	}
+	b, ok := req.Body.(*replayed)
+	if !ok {
+		return false
+	}
+	calls := b.calls
+	if calls == nil && b.mayListen() {
+		calls, _ = mcp.Parse(b.all) // what is no message does not listen
+	}
+	return slices.ContainsFunc(calls, func(c Call) bool { return c.Method == listen })
+}
+
+const listen = "subscriptions/listen"
 
 // asksForTools tells whether the answer will be a list of tools, which ends the
 // life of our copy.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"sync"
 )
 
 // A Route leads from one host to one MCP server.
@@ -31,6 +32,8 @@ type Route struct {
 	added     map[string]bool // their names, and the identity's
 	buffers   buffers
 	noise     *log.Logger // what net/http has to say
+	monitor   monitor
+	unserved  sync.Once // a warning
 }
 
 // Resource is the canonical URI of the MCP server: the origin plus the path of
@@ -38,7 +41,7 @@ type Route struct {
 func (r *Route) Resource() string { return r.resource }
 
 // Endpoint is where the MCP server itself listens; empty if nothing is proxied.
-func (r *Route) Endpoint() string { return r.upstream.endpoint }
+func (r *Route) Endpoint() string { return r.upstream.String() }
 
 func newRoute(c Config, o Options) (*Route, error) {
 	if c.Scheme == "" {
@@ -55,10 +58,14 @@ func newRoute(c Config, o Options) (*Route, error) {
 	if err != nil {
 		return nil, err
 	}
+	trust, err := c.TLS.config()
+	if err != nil {
+		return nil, err
+	}
 	r := &Route{
 		Host: host, Origin: c.Scheme + "://" + host, Name: c.Name, Public: c.Public,
 		Proxied: c.Endpoint != nil, Enforced: c.EnforceScopes && !c.Public && c.Endpoint != nil,
-		scheme: c.Scheme, config: c, options: o, upstream: up, transport: newTransport(),
+		scheme: c.Scheme, config: c, options: o, upstream: up, transport: newTransport(up, trust),
 	}
 	if r.Name == "" {
 		r.Name = host

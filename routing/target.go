@@ -8,12 +8,12 @@ import (
 
 // target is where a request goes upstream: the path and query as the client
 // wrote them, byte for byte, at the endpoint's origin. Nothing is cleaned, for
-// the server decides what its paths mean.
-func (u *upstream) target(req *http.Request, keepToken bool) *url.URL {
+// the server decides what its paths mean. The query may have been another one.
+func (u *upstream) target(req *http.Request, query string, keepToken bool) *url.URL {
 	out := &url.URL{
 		Scheme: u.scheme, Host: u.host,
 		Path: req.URL.Path, RawPath: req.URL.RawPath,
-		RawQuery: req.URL.RawQuery, ForceQuery: req.URL.ForceQuery,
+		RawQuery: query, ForceQuery: req.URL.ForceQuery,
 	}
 	if !keepToken && out.RawQuery != "" {
 		out.RawQuery = withoutToken(out.RawQuery)

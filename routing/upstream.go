@@ -1,10 +1,20 @@
 package routing
 
 import (
+	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
+)
+
+// How long a connection may take to be there.
+const (
+	dialTimeout      = 5 * time.Second
+	handshakeTimeout = 5 * time.Second
 )
 
 // upstream is where the requests of a route go.
@@ -13,7 +23,35 @@ type upstream struct {
 	host      string
 	path      string // of the MCP endpoint, as written
 	plainPath string // the same, decoded
-	endpoint  string // all of it
+	endpoint  string // all of it, as HTTP has it
+	socket    string // the unix socket to connect to; empty: the host
+}
+
+// ParseEndpoint reads the address of an MCP server: an http or https URL, or
+// unix://, the path of a socket, a bar, and the path of the MCP endpoint. Behind
+// a socket the server is called localhost, which is what servers take for
+// themselves.
+func ParseEndpoint(endpoint string) (u *url.URL, socket string, err error) {
+	if rest, ok := strings.CutPrefix(endpoint, "unix://"); ok {
+		var path string
+		if socket, path, ok = strings.Cut(rest, "|"); !ok || !strings.HasPrefix(socket, "/") || !strings.HasPrefix(path, "/") {
+			return nil, "", fmt.Errorf("%q is not unix://, the absolute path of a socket, a bar and a path, such as unix:///run/notes.sock|/mcp", endpoint)
+		}
+		endpoint = "http://localhost" + path
+	}
+	u, err = url.Parse(endpoint)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Opaque != "" {
+		return nil, "", fmt.Errorf("%q is not an http or https URL", redacted(endpoint))
+	}
+	return u, socket, nil
+}
+
+// redacted shows what is no URL, unless it could hold a password.
+func redacted(s string) string {
+	if strings.Contains(s, "@") {
+		return "…"
+	}
+	return s
 }
 
 func newUpstream(c Config) (upstream, error) {
@@ -24,17 +62,42 @@ func newUpstream(c Config) (upstream, error) {
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
 		return upstream{}, fmt.Errorf("endpoint: %q is not an http or https URL", u.Redacted())
 	}
-	return upstream{scheme: u.Scheme, host: u.Host, path: u.EscapedPath(), plainPath: u.Path, endpoint: u.String()}, nil
+	return upstream{
+		scheme: u.Scheme, host: u.Host, path: u.EscapedPath(), plainPath: u.Path, endpoint: u.String(), socket: c.Socket,
+	}, nil
+}
+
+// address is what to connect to.
+func (u *upstream) address() string {
+	if _, port, err := net.SplitHostPort(u.host); err == nil && port != "" {
+		return u.host
+	}
+	return net.JoinHostPort(strings.Trim(strings.TrimSuffix(u.host, ":"), "[]"), defaultPort(u.scheme))
+}
+
+// String is the endpoint as the operator wrote it.
+func (u *upstream) String() string {
+	if u.socket == "" {
+		return u.endpoint
+	}
+	return "unix://" + u.socket + "|" + u.path
 }
 
 // newTransport makes the connections of one route: each has its own, so that a
 // connection that carries one route's credential never serves another's.
-func newTransport() *http.Transport {
-	dial := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+func newTransport(u upstream, c *tls.Config) *http.Transport {
+	dial := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	connect := dial.DialContext
+	if u.socket != "" {
+		connect = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dial.DialContext(ctx, "unix", u.socket)
+		}
+	}
 	return &http.Transport{
 		Proxy:                 nil, // what the environment says is not for credentials to follow
-		DialContext:           dial.DialContext,
-		TLSHandshakeTimeout:   5 * time.Second,
+		DialContext:           connect,
+		TLSClientConfig:       c,
+		TLSHandshakeTimeout:   handshakeTimeout,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConnsPerHost:   512,
 		IdleConnTimeout:       90 * time.Second,

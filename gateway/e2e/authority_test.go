@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,8 +50,16 @@ func (a *authority) issue(t *testing.T, names ...string) (certFile, keyFile stri
 	t.Helper()
 	dir, key := t.TempDir(), newKey(t)
 	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	var ips []net.IP
+	hosts := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		ip := net.ParseIP(name)
+		if ip != nil {
+			ips = append(ips, ip)
+		}
+		return ip != nil
+	})
 	a.sign(t, &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names,
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: names[0]}, DNSNames: hosts, IPAddresses: ips,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}, key, certFile)

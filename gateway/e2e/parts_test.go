@@ -30,7 +30,7 @@ var parts = sync.OnceValues(func() (string, error) {
 	if err := os.Symlink(packages, filepath.Join(to, "node_modules")); err != nil {
 		return "", err
 	}
-	for _, script := range []string{"idp.mjs", "client.mjs", "names.mjs"} {
+	for _, script := range []string{"idp.mjs", "client.mjs", "legacy.mjs", "names.mjs"} {
 		text, err := os.ReadFile(filepath.Join("parts", script))
 		if err != nil {
 			return "", err

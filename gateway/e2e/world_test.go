@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -61,14 +60,5 @@ func startEverything(t *testing.T) string {
 	cmd := nodeCommand(t, filepath.Join("node_modules", "@modelcontextprotocol", "server-everything", "dist", "index.js"), "streamableHttp")
 	cmd.Env = append(cmd.Env, "PORT="+port(t, addr))
 	start(t, cmd).accepts(t, addr)
-	return "http://" + addr + "/mcp"
-}
-
-// startReference starts the Go SDK's server, which speaks every revision, and
-// returns its endpoint.
-func startReference(t *testing.T) string {
-	t.Helper()
-	addr := freeAddr(t)
-	start(t, exec.Command(must(t, referenceServer), "-http", addr)).accepts(t, addr)
 	return "http://" + addr + "/mcp"
 }

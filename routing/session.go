@@ -1,0 +1,110 @@
+package routing
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// ErrSession is why OnError is told to answer 404: the request names a session
+// that is not the caller's. What is nobody's is answered alike, so that nobody
+// learns which sessions there are; a client that gets it begins a new one.
+var ErrSession = errors.New("the session is not the caller's")
+
+const sessionHeader = "Mcp-Session-Id"
+
+// The id of a session, as a client sees it, ends in a dot and these many
+// characters, which nobody else could have made.
+const (
+	tagBytes = 16
+	tagChars = 22
+)
+
+// sessionless is the first revision of MCP without sessions: an id that is sent
+// all the same means nothing there.
+const sessionless = "2026-07-28"
+
+// binds tells whether sessions belong to somebody here.
+func (r *Route) binds(caller *Caller) bool {
+	return len(r.options.SessionKey) > 0 && caller != nil && !r.Public
+}
+
+// bound returns a session's id as its caller may see it. It is the same every
+// time, for servers repeat the id in every answer; nothing is stored.
+func (r *Route) bound(id string, caller *Caller) string {
+	return id + "." + r.tag(id, caller)
+}
+
+// unbound returns the id that the MCP server knows, or false if it was not
+// given to this caller at this host.
+func (r *Route) unbound(seen string, caller *Caller) (string, bool) {
+	end := len(seen) - tagChars - 1
+	if end < 1 || seen[end] != '.' {
+		return "", false
+	}
+	id := seen[:end]
+	return id, hmac.Equal([]byte(r.tag(id, caller)), []byte(seen[end+1:]))
+}
+
+// tag says for whom an id was minted. The length stands before each part, so
+// that no two callers are spelled alike.
+func (r *Route) tag(id string, caller *Caller) string {
+	mac := hmac.New(sha256.New, r.options.SessionKey)
+	var b []byte
+	for _, part := range [...]string{r.Host, caller.Subject, caller.ClientID, id} {
+		b = binary.AppendUvarint(b[:0], uint64(len(part)))
+		mac.Write(append(b, part...))
+	}
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:tagBytes])
+}
+
+// sessions reads which sessions a request names, in its header and, where it
+// posts a message of the transport of 2024-11-05, in its query. It returns them
+// as the MCP server knows them, or false if one is not the caller's.
+func (r *Route) sessions(req *http.Request, caller *Caller) (header []string, query string, ok bool) {
+	header, query = req.Header[sessionHeader], req.URL.RawQuery
+	if !r.binds(caller) {
+		return header, query, true
+	}
+	if header, ok = r.headerSession(header, req.Header["Mcp-Protocol-Version"], caller); !ok {
+		return nil, "", false
+	}
+	if req.Method == http.MethodPost {
+		query, ok = r.querySession(query, caller)
+	}
+	return header, query, ok
+}
+
+func (r *Route) headerSession(seen, version []string, caller *Caller) ([]string, bool) {
+	if len(seen) == 0 {
+		return nil, true
+	}
+	if len(seen) == 1 {
+		if id, ok := r.unbound(seen[0], caller); ok {
+			return []string{id}, true
+		}
+	}
+	// Not passed on even where it has no meaning: the MCP server may speak the
+	// older revisions too, whatever the request says.
+	modern := len(version) == 1 && len(version[0]) == len(sessionless) && version[0] >= sessionless
+	return nil, modern
+}
+
+// querySession takes the tags out of a query. All else stays as it was written.
+func (r *Route) querySession(query string, caller *Caller) (string, bool) {
+	ok := true
+	query = eachSession(query, func(written, id string) string {
+		plain, isOurs := r.unbound(id, caller)
+		tag := id[len(plain):]
+		if !isOurs || !strings.HasSuffix(written, tag) {
+			ok = false
+			return written
+		}
+		return strings.TrimSuffix(written, tag)
+	})
+	return query, ok
+}
