@@ -128,10 +128,28 @@ func write(t *testing.T, file string, content []byte) {
 	}
 }
 
-// memory is an autocert.Cache that remembers what it was asked.
+// memory is a Cache of as many replicas as share it.
 type memory struct {
-	mu   sync.Mutex
-	data map[string][]byte
+	mu      sync.Mutex
+	data    map[string][]byte
+	elected map[string]bool
+}
+
+func (m *memory) Elect(_ context.Context, name string) (func(), bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.elected == nil {
+		m.elected = map[string]bool{}
+	}
+	if m.elected[name] {
+		return nil, false, nil
+	}
+	m.elected[name] = true
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.elected[name] = false
+	}, true, nil
 }
 
 func (m *memory) Get(_ context.Context, key string) ([]byte, error) {
