@@ -105,8 +105,8 @@ func plain(says string) string {
 // explain adds what can be seen from here. It is looked for only now: what we
 // see proves nothing of what a CA sees.
 func (a *Automatic) explain(ctx context.Context, name string, f failure) failure {
-	if f.reason != ReasonDNS && f.reason != ReasonUnreachable && f.reason != ReasonRefused {
-		return f
+	if f.reason != ReasonDNS && f.reason != ReasonUnreachable {
+		return f // the CA did not get as far as to look
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -117,7 +117,7 @@ func (a *Automatic) explain(ctx context.Context, name string, f failure) failure
 		f.reason = ReasonDNS
 		return f
 	}
-	if err != nil || f.reason == ReasonRefused {
+	if err != nil {
 		return f
 	}
 	f.problem = a.sight(ctx, name, addrs[:min(len(addrs), 4)]) + f.problem

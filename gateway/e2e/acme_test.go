@@ -38,6 +38,7 @@ type site struct {
 type siteOptions struct {
 	ca       caOptions
 	http01   bool // proofs go to port 80 only
+	closed   bool // proofs go to where nobody listens
 	eabKeyID string
 	weather  weather // at start
 }
@@ -50,7 +51,7 @@ func newSite(t *testing.T, o siteOptions) *site {
 	}
 	if o.http01 {
 		o.ca.httpPort = port(t, plain)
-	} else {
+	} else if !o.closed {
 		o.ca.tlsPort = port(t, addr)
 	}
 	s := &site{publicCA: newPublicCA(t, o.ca), host: "mcp.example.test", http: plain}
@@ -325,6 +326,15 @@ func TestACMESurvivesABadCA(t *testing.T) {
 			s.front.set(calmer(w))
 			s.certified(t, first)
 		})
+	}
+}
+
+func TestACMESaysWhatIsWrongWithAHost(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, siteOptions{closed: true})
+	s.says(t, `no certificate obtained.*DNS has no address for mcp\.example\.test: make an A or AAAA record that points to this machine \(the CA could not verify the name: `)
+	if m := s.metric(t, "certificate_failures_total"); !strings.Contains(m, `reason="dns"`) {
+		t.Errorf("metrics: %q", m)
 	}
 }
 

@@ -114,7 +114,7 @@ const (
 )
 
 func (w weather) String() string {
-	return [...]string{"fine", "down", "slow", "refuses", "answers rateLimited"}[w]
+	return [...]string{"is fine", "is down", "is slow", "refuses", "answers rateLimited"}[w]
 }
 
 // front stands before a CA: it counts what is asked, and decides what the CA is
