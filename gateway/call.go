@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"mcp-oauth2-proxy/auth"
 	"mcp-oauth2-proxy/auth/access"
@@ -78,6 +79,9 @@ func (h *host) denied(c echo.Context, t *access.Token, err error) error {
 	return err
 }
 
+// eventStream is what does not end by itself.
+const eventStream = "text/event-stream"
+
 // forward passes a request on, for as long as its grant lasts. A stream that
 // only listens ends with the token; an answer to a call is let finish.
 func (h *host) forward(c echo.Context, t *access.Token) error {
@@ -85,12 +89,13 @@ func (h *host) forward(c echo.Context, t *access.Token) error {
 	if !h.route.Serves(req.URL.EscapedPath()) {
 		return echo.ErrNotFound
 	}
-	s := stream{listens: req.Method == http.MethodGet}
+	get := req.Method == http.MethodGet
+	s := &stream{listens: get && strings.Contains(req.Header.Get("Accept"), eventStream)}
 	var who *routing.Caller
 	if t != nil {
 		who = caller(t)
 		s.grant, s.user = t.Grant, t.Subject
-		if s.listens {
+		if get {
 			s.until = t.Expiry.Add(access.Leeway)
 		}
 	}
@@ -102,6 +107,11 @@ func (h *host) forward(c echo.Context, t *access.Token) error {
 		}
 	}
 	defer end()
+	c.Response().Before(func() {
+		if get && strings.HasPrefix(c.Response().Header().Get("Content-Type"), eventStream) {
+			h.g.streams.listens(s)
+		}
+	})
 	h.route.Forward(c.Response(), req.WithContext(ctx), who)
 	return nil
 }

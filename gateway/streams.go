@@ -17,7 +17,7 @@ var (
 // stream is a request that is being passed on.
 type stream struct {
 	grant, user string
-	listens     bool      // a GET: it only listens, and the client reconnects
+	listens     bool      // a GET of events: it only listens, and the client reconnects
 	until       time.Time // when it ends by itself; zero: never
 }
 
@@ -38,7 +38,7 @@ func newStreams(perUser int) *streams {
 
 // begin counts s and returns the context it lives in and how it ends; false if
 // the user has too many open.
-func (s *streams) begin(ctx context.Context, st stream) (context.Context, func(), bool) {
+func (s *streams) begin(ctx context.Context, st *stream) (context.Context, func(), bool) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := func() {}
 	if !st.until.IsZero() {
@@ -61,10 +61,9 @@ func (s *streams) begin(ctx context.Context, st stream) (context.Context, func()
 		open = map[*stream]context.CancelCauseFunc{}
 		s.byGrant[st.grant] = open
 	}
-	one := &st
-	open[one] = cancel
+	open[st] = cancel
 	s.users[st.user]++
-	return ctx, func() { s.end(one, stop, cancel) }, true
+	return ctx, func() { s.end(st, stop, cancel) }, true
 }
 
 func (s *streams) end(st *stream, stop context.CancelFunc, cancel context.CancelCauseFunc) {
@@ -79,6 +78,16 @@ func (s *streams) end(st *stream, stop context.CancelFunc, cancel context.Cancel
 	}
 	stop()
 	cancel(nil)
+}
+
+// listens says that a request turned out to be one that only listens.
+func (s *streams) listens(st *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.listens = true
+	if cancel := s.byGrant[st.grant][st]; s.closing && cancel != nil {
+		cancel(errStopping)
+	}
 }
 
 // revoke ends whatever is passed on for a grant.
