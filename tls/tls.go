@@ -55,9 +55,23 @@ type Cache interface {
 func configuration(get func(*tls.ClientHelloInfo) (*tls.Certificate, error), protocols ...string) *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
+		CipherSuites:   suites(),
 		NextProtos:     append([]string{"h2", "http/1.1"}, protocols...),
 		GetCertificate: get,
 	}
+}
+
+// suites are Go's for TLS 1.2 but those that encrypt in CBC mode or without
+// forward secrecy: no client of the last ten years needs them, and scanners mark
+// them. Those of TLS 1.3 are not ours to choose.
+func suites() []uint16 {
+	var ids []uint16
+	for _, s := range tls.CipherSuites() {
+		if strings.HasPrefix(s.Name, "TLS_ECDHE_") && !strings.Contains(s.Name, "_CBC_") {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
 }
 
 // none makes crypto/tls end the handshake with the alert unrecognized_name;

@@ -198,6 +198,14 @@ func TestConfig(t *testing.T) {
 			t.Error("an outdated client got in")
 		}
 	})
+	t.Run("X26 suites without authenticated encryption or forward secrecy are refused", func(t *testing.T) {
+		for _, id := range []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_RSA_WITH_AES_128_GCM_SHA256} {
+			_, err := dial(t, addr, "mcp.example.com", nil, func(c *tls.Config) { c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{id} })
+			if err == nil {
+				t.Errorf("%s is spoken", tls.CipherSuiteName(id))
+			}
+		}
+	})
 	t.Run("HTTP/2 is negotiated", func(t *testing.T) {
 		transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{ServerName: "mcp.example.com", InsecureSkipVerify: true}}
 		defer transport.CloseIdleConnections()
