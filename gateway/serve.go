@@ -177,7 +177,7 @@ func (g *Gateway) listen(calls context.Context, source tls.Source) (open []liste
 	c := g.config.Server
 	add("server.addr", c.Addr, g, source)
 	add("server.adminAddr", c.AdminAddr, g.admin(), nil)
-	if source != nil {
+	if source != nil && c.HTTPAddr != "" { // else nobody could see the answer to a challenge
 		add("server.httpAddr", c.HTTPAddr, source.HTTPHandler(tls.Redirect(g.hosts)), nil)
 	}
 	return open, errors.Join(err, given.unused())

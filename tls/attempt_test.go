@@ -184,6 +184,24 @@ func TestWhatAnotherReplicaGotIsTakenOver(t *testing.T) {
 	}
 }
 
+func TestAHostThatIsAddedIsSeenToAtOnce(t *testing.T) {
+	cache := &memory{data: map[string][]byte{
+		"mcp.example.com": certificate(t, "mcp.example.com"), "new.example.com": certificate(t, "new.example.com"),
+	}}
+	a := automatic(t, cache, "https://ca.invalid", "", nil)
+	addr := serve(t, a)
+	go a.Watch(t.Context())
+	if _, err := dial(t, addr, "mcp.example.com", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	a.o.Hosts.Set("new.example.com")
+	if _, err := dial(t, addr, "new.example.com", nil, nil); err != nil {
+		t.Error(err)
+	}
+	_, err := dial(t, addr, "mcp.example.com", nil, nil)
+	wantUnrecognized(t, err)
+}
+
 func TestHandshakesWaitForTheFirstCertificate(t *testing.T) {
 	cache := &memory{elected: map[string]bool{election: true}}
 	a := automatic(t, cache, "https://ca.invalid", "", nil)
