@@ -114,7 +114,11 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			g, err := gateway.New(c.Context(), config, gateway.Options{})
+			sockets, err := gateway.HandedOver(os.Getenv, os.Getpid())
+			if err != nil {
+				return err
+			}
+			g, err := gateway.New(c.Context(), config, gateway.Options{Listeners: sockets})
 			if err != nil {
 				return err
 			}

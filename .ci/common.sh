@@ -64,6 +64,9 @@ install() {
 		need npm nodejs npm &&
 		need chromium chromium &&
 		need certutil libnss3-tools &&
+		need testssl testssl.sh dnsutils bsdextrautils &&
+		need systemd-socket-activate systemd &&
+		need ip iproute2 &&
 		go build -o "$work/count" .ci/count.go &&
 		tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint v2.15.0
 }

@@ -33,7 +33,14 @@ func (g *Gateway) ready(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "starting", "waiting_for": "signing key"})
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"status": "ready", "upstreams": g.upstreams()})
+	// Hosts without a certificate are told, and no reason to be unready: who
+	// gets no traffic because of that can prove no name to a CA either, and
+	// other hosts may have theirs.
+	writeJSON(w, http.StatusOK, struct {
+		Status      string        `json:"status"`
+		Upstreams   any           `json:"upstreams,omitempty"` // as information: one that is down makes no other host worse
+		Uncertified []uncertified `json:"hosts_without_certificate,omitempty"`
+	}{"ready", g.upstreams(), g.uncertified()})
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"mcp-oauth2-proxy/auth"
@@ -93,6 +94,9 @@ func tooMany(code, description string, wait time.Duration) error {
 	}
 }
 
+// eventStream is what does not end by itself.
+const eventStream = "text/event-stream"
+
 // forward passes a request on, for as long as its grant lasts. A stream that
 // only listens ends with the token (X19); an answer to a call is let finish.
 func (h *host) forward(c echo.Context, t *access.Token) error {
@@ -100,12 +104,14 @@ func (h *host) forward(c echo.Context, t *access.Token) error {
 	if !h.route.Serves(req.URL.EscapedPath()) {
 		return echo.ErrNotFound
 	}
-	s := stream{listens: h.route.Listens(req)}
+	get, listens := req.Method == http.MethodGet, h.route.Listens(req)
+	// A GET may as well be for something that ends by itself.
+	s := &stream{listens: listens && (!get || strings.Contains(req.Header.Get("Accept"), eventStream))}
 	var who *routing.Caller
 	if t != nil {
 		who = caller(t)
 		s.grant, s.user = t.Grant, t.Subject
-		if s.listens {
+		if listens {
 			s.until = t.Expiry.Add(access.Leeway)
 		}
 	}
@@ -114,6 +120,11 @@ func (h *host) forward(c echo.Context, t *access.Token) error {
 		return tooMany("too_many_streams", "too many requests of this user are open", 5*time.Second)
 	}
 	defer end()
+	c.Response().Before(func() {
+		if get && strings.HasPrefix(c.Response().Header().Get("Content-Type"), eventStream) {
+			h.g.streams.listens(s)
+		}
+	})
 	h.route.Forward(c.Response(), req.WithContext(ctx), who)
 	return nil
 }

@@ -29,6 +29,9 @@ func (c *Config) Warnings() []string {
 			}
 		}
 	}
+	if c.TLS.Mode == "acme" && c.Store.URL == "memory:" {
+		out = append(out, "store.url: memory: forgets the certificates, and CAs bear only a few orders for the same host in a week; use bolt:///path with tls.mode acme")
+	}
 	return append(out, c.sinceOriginal()...)
 }
 

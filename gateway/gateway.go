@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -45,6 +46,9 @@ type Options struct {
 
 	Audit     io.Writer // default: as configured
 	Listening func()    // told when every port is open
+
+	Listeners []net.Listener // opened already, as by HandedOver; used where they fit an address
+	Store     store.Store    // default: as configured; whoever gives one closes it
 }
 
 // DemoSignin fills in the local sign-in form. It is for a demonstration on
@@ -53,26 +57,27 @@ type DemoSignin struct{ Username, Password string }
 
 // Gateway is the program, ready to serve.
 type Gateway struct {
-	config   *Config
-	o        Options
-	log      *slog.Logger
-	now      func() time.Time
-	echo     *echo.Echo // makes contexts for answers outside of a handler
-	store    store.Store
-	secret   []byte
-	ring     *keys.Ring
-	grants   *grants.Grants
-	audit    *audit.Log
-	limits   *limits
-	requests *limits // of users
-	streams  *streams
-	pages    *web.Pages
-	metrics  *metrics
-	site     atomic.Pointer[site]
-	hosts    *tls.Hosts // whose certificates we show
-	files    *tls.Files // nil unless tls.mode is files
-	ca       *tls.SelfSigned
-	closers  []io.Closer
+	config    *Config
+	o         Options
+	log       *slog.Logger
+	now       func() time.Time
+	echo      *echo.Echo // makes contexts for answers outside of a handler
+	store     store.Store
+	secret    []byte
+	ring      *keys.Ring
+	grants    *grants.Grants
+	audit     *audit.Log
+	limits    *limits
+	requests  *limits // of users
+	streams   *streams
+	pages     *web.Pages
+	metrics   *metrics
+	site      atomic.Pointer[site]
+	hosts     *tls.Hosts // whose certificates we show
+	files     *tls.Files // nil unless tls.mode is files
+	ca        *tls.SelfSigned
+	certified func() []tls.Status // nil without TLS
+	closers   []io.Closer
 }
 
 // New opens the store and wires the program. It opens no port.
@@ -109,10 +114,12 @@ func (g *Gateway) open(ctx context.Context) error {
 	if err := g.openAudit(); err != nil {
 		return err
 	}
-	if g.store, err = openStore(c.Store); err != nil {
-		return err
+	if g.store = g.o.Store; g.store == nil {
+		if g.store, err = openStore(c.Store); err != nil {
+			return err
+		}
+		g.closers = append(g.closers, g.store)
 	}
-	g.closers = append(g.closers, g.store)
 	if g.secret, err = store.Secret(ctx, g.store); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}

@@ -34,6 +34,7 @@ type site struct {
 	clients *clients.Registry
 	origins origins
 	trusted []netip.Prefix
+	hsts    bool // a public CA vouches for us, or the operator's own
 }
 
 // newSite builds the routers of all hosts of a configuration.
@@ -55,6 +56,7 @@ func (g *Gateway) newSite(c *Config) (*site, error) {
 	}
 	s := &site{
 		echo: echo.New(), table: table, clients: registry, trusted: c.Server.TrustedProxies,
+		hsts:    c.TLS.Mode == "acme" || c.TLS.Mode == "files",
 		origins: origins{any: slices.Contains(c.Proxy.AllowedOrigins, "*"), listed: c.Proxy.AllowedOrigins, cors: c.Proxy.CORS},
 	}
 	s.echo.HTTPErrorHandler = g.fail
@@ -94,6 +96,7 @@ func (s *site) door(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		req.Host = route.Host
 		req.RemoteAddr = net.JoinHostPort(s.address(req), "0") // what upstreams are told
+		s.guard(c, route.Host)
 		preflight := s.origins.share(c.Response().Header(), req, route.Origin)
 		if kindOf(req.URL.Path) == kindCall && !s.origins.allow(req.Header.Get("Origin"), route.Origin) {
 			return forbidden("pages of this origin may not call MCP servers here")

@@ -15,6 +15,7 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
+	failures *prometheus.CounterVec // of certificates
 }
 
 func newMetrics() *metrics {
@@ -24,8 +25,11 @@ func newMetrics() *metrics {
 			Name: "http_request_duration_seconds", Help: "Time from a request's head to the end of its answer.",
 			Buckets: []float64{.001, .005, .01, .05, .1, .5, 1, 5, 30, 300},
 		}, []string{"host", "kind", "status"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "certificate_failures_total", Help: "Orders for a certificate that failed, by what was wrong.",
+		}, []string{"host", "reason"}),
 	}
-	m.registry.MustRegister(m.requests, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests, m.failures, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

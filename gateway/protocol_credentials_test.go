@@ -1,10 +1,18 @@
 package gateway
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"testing"
+
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jwk"
+	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
 // SEP-1046: a client of the operator's acts for itself.
@@ -99,4 +107,56 @@ func TestT17_an_operator_ends_the_tokens_of_a_client_and_may_allow_it_again(t *t
 	if a := f.call(t, notes, next.access, "read_note"); a.StatusCode != http.StatusOK {
 		t.Errorf("a token from after it was allowed again: %s %s", a.Status, a.Header.Get("WWW-Authenticate"))
 	}
+}
+
+// keyed is a client of the operator's that proves itself by its key.
+func keyed(t *testing.T) (*ecdsa.PrivateKey, option) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := jwk.FromRaw(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := encoded(t, map[string]any{"keys": []any{public}})
+	return key, with("PROXY_CLIENTS", encoded(t, []any{map[string]any{"clientID": "robot", "jwks": set, "grants": []string{"client_credentials"}}}))
+}
+
+func TestT2_T3_a_client_with_a_key_proves_itself_by_an_assertion_that_counts_once(t *testing.T) {
+	key, configured := keyed(t)
+	f := newFixture(t, configured)
+	assertion := func(changes map[string]any) []string {
+		now := f.clock.now().Unix()
+		claims := map[string]any{"iss": "robot", "sub": "robot", "aud": notes, "jti": rand.Text(), "iat": now, "exp": now + 60}
+		maps.Copy(claims, changes)
+		signed, err := jws.Sign([]byte(encoded(t, claims)), jws.WithKey(jwa.ES256, key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []string{"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion", string(signed)}
+	}
+	ask := func(fields []string) answer {
+		form := credentials(fields...)
+		return f.ask(t, http.MethodPost, notes+"/token", form.Encode(), "Content-Type", "application/x-www-form-urlencoded")
+	}
+	for _, aud := range []any{notes, notes + "/", notes + "/token", []string{notes}} {
+		once := assertion(map[string]any{"aud": aud})
+		tok := ask(once).tokens(t)
+		if a := f.call(t, notes, tok.access, "read_note"); a.StatusCode != http.StatusOK || tok.refresh != "" {
+			t.Errorf("%v: %s", aud, a.Status)
+		}
+		f.leavesNothing(t, func() { ask(once).wantJSON(t, http.StatusUnauthorized, "invalid_client") })
+	}
+	f.leavesNothing(t, func() {
+		for name, changes := range map[string]map[string]any{
+			"for another host": {"aud": mail}, "for another host as well": {"aud": []string{mail, notes}}, "of another issuer": {"iss": "other"}, "about another": {"sub": "other"}, "expired": {"exp": f.clock.now().Unix() - 120},
+			"for too long": {"exp": f.clock.now().Unix() + 86_400}, "without a jti": {"jti": ""}, "without an end": {"exp": 0},
+		} {
+			t.Run(name, func(t *testing.T) { ask(assertion(changes)).wantJSON(t, http.StatusUnauthorized, "invalid_client") })
+		}
+		ask([]string{"client_id", "robot"}).wantJSON(t, http.StatusUnauthorized, "invalid_client")
+		ask([]string{"client_id", "robot", "client_secret", "guess"}).wantJSON(t, http.StatusUnauthorized, "invalid_client")
+	})
 }

@@ -26,7 +26,7 @@ func TestR1_R19_every_request_needs_its_token_whatever_session_it_names(t *testi
 	f := newFixture(t)
 	_, tok := f.connected(t, "notes:read")
 	for range 2 {
-		if a := f.call(t, notes, tok.access, "read_note", "Mcp-Session-Id", "one"); a.StatusCode != http.StatusOK {
+		if a := f.call(t, notes, tok.access, "read_note"); a.StatusCode != http.StatusOK {
 			t.Fatalf("with the token: %s: %s", a.Status, a.body)
 		}
 		f.call(t, notes, "", "read_note", "Mcp-Session-Id", "one").wantChallenge(t, http.StatusUnauthorized, challengeForNone)

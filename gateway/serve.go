@@ -20,6 +20,13 @@ const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 64 << 10
+
+	pingAfter   = time.Minute
+	pingTimeout = 15 * time.Second
+
+	// formTimeout is for the bodies of what we answer ourselves; those of calls
+	// are the MCP server's.
+	formTimeout = 30 * time.Second
 )
 
 // listener is a port and what answers there.
@@ -36,6 +43,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if source != nil {
+		g.metrics.certificates(source.Status)
+		g.certified = source.Status
+	}
 	calls, endCalls := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer endCalls(nil)
 	open, err := g.listen(calls, source)
@@ -46,6 +57,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer fail(nil)
 	background, _ := errgroup.WithContext(ctx)
 	g.work(ctx, background, fail)
+	if source != nil {
+		background.Go(func() error {
+			source.Watch(ctx)
+			return nil
+		})
+	}
 	for _, l := range open {
 		background.Go(func() error {
 			if err := l.serve(); !errors.Is(err, http.ErrServerClosed) {
@@ -96,6 +113,7 @@ func (g *Gateway) certificates(ctx context.Context) (tls.Source, error) {
 		return tls.NewACME(tls.ACME{
 			Hosts: g.hosts, Cache: cache, Email: c.TLS.ACME.Email, DirectoryURL: c.TLS.ACME.DirectoryURL, AcceptTOS: c.TLS.ACME.AcceptTOS,
 			EABKeyID: c.TLS.ACME.EABKeyID, EABMACKey: c.TLS.ACME.EABMACKey, CAFile: c.TLS.ACME.CAFile,
+			Log: g.log, Now: g.now, OnFailure: g.metrics.certificateFailed,
 		})
 	case "files":
 		f, err := tls.NewFiles(c.TLS.Files, tls.FilesOptions{Hosts: g.hosts, Log: g.log, Now: g.now})
@@ -103,7 +121,6 @@ func (g *Gateway) certificates(ctx context.Context) (tls.Source, error) {
 			return nil, err
 		}
 		g.files = f
-		go f.Watch(ctx)
 		return f, nil
 	case "selfsigned":
 		s, err := tls.NewSelfSigned(ctx, cache, g.hosts, tls.SelfSignedOptions{Now: g.now})
@@ -124,13 +141,16 @@ func (g *Gateway) hostNames() []string {
 	return names
 }
 
-// listen opens every port, or none.
+// listen opens every port, or none. Ports that were opened before us are used as
+// they are.
 func (g *Gateway) listen(calls context.Context, source tls.Source) (open []listener, err error) {
+	given := handedOver(g.o.Listeners)
 	defer func() {
 		if err != nil {
 			for _, l := range open {
 				_ = l.Close()
 			}
+			given.close()
 			open = nil
 		}
 	}()
@@ -139,24 +159,30 @@ func (g *Gateway) listen(calls context.Context, source tls.Source) (open []liste
 		if err != nil || addr == "" {
 			return
 		}
-		var l net.Listener
-		if l, err = config.Listen(calls, "tcp", addr); err != nil {
-			err = fmt.Errorf("%s: %w", key, err)
-			return
+		ports := given.take(addr)
+		if len(ports) == 0 {
+			var l net.Listener
+			if l, err = config.Listen(calls, "tcp", addr); err != nil {
+				err = fmt.Errorf("%s: %w", key, err)
+				return
+			}
+			ports = append(ports, l)
 		}
-		s := g.server(calls, h)
-		if src != nil {
-			s.TLSConfig = src.Config()
+		for _, l := range ports {
+			s := g.server(calls, h)
+			if src != nil {
+				s.TLSConfig = src.Config()
+			}
+			open = append(open, listener{l, s, src != nil})
 		}
-		open = append(open, listener{l, s, src != nil})
 	}
 	c := g.config.Server
 	add("server.addr", c.Addr, g, source)
 	add("server.adminAddr", c.AdminAddr, g.admin(), nil)
-	if source != nil {
+	if source != nil && c.HTTPAddr != "" { // else nobody could see the answer to a challenge
 		add("server.httpAddr", c.HTTPAddr, source.HTTPHandler(tls.Redirect(g.hosts)), nil)
 	}
-	return open, err
+	return open, errors.Join(err, given.unused())
 }
 
 func (g *Gateway) server(base context.Context, h http.Handler) *http.Server {
@@ -165,6 +191,9 @@ func (g *Gateway) server(base context.Context, h http.Handler) *http.Server {
 		BaseContext: func(net.Listener) context.Context { return base },
 		// Handshakes that strangers break off are no news.
 		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+		// Streams last, but only while somebody is at the other end, and takes
+		// what is sent.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout, WriteByteTimeout: pingAfter},
 	}
 }
 

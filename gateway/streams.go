@@ -42,7 +42,7 @@ func newStreams(perUser int) *streams {
 
 // begin counts s and returns the context it lives in and how it ends; false if
 // the user has too many open.
-func (s *streams) begin(ctx context.Context, st stream) (context.Context, func(), bool) {
+func (s *streams) begin(ctx context.Context, st *stream) (context.Context, func(), bool) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := func() {}
 	if !st.until.IsZero() {
@@ -65,10 +65,9 @@ func (s *streams) begin(ctx context.Context, st stream) (context.Context, func()
 		open = map[*stream]context.CancelCauseFunc{}
 		s.byGrant[st.grant] = open
 	}
-	one := &st
-	open[one] = cancel
+	open[st] = cancel
 	s.users[st.user]++
-	return ctx, func() { s.end(one, stop, cancel) }, true
+	return ctx, func() { s.end(st, stop, cancel) }, true
 }
 
 func (s *streams) end(st *stream, stop context.CancelFunc, cancel context.CancelCauseFunc) {
@@ -83,6 +82,16 @@ func (s *streams) end(st *stream, stop context.CancelFunc, cancel context.Cancel
 	}
 	stop()
 	cancel(nil)
+}
+
+// listens says that a request turned out to be one that only listens.
+func (s *streams) listens(st *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.listens = true
+	if cancel := s.byGrant[st.grant][st]; s.closing && cancel != nil {
+		cancel(errStopping)
+	}
 }
 
 // revoke ends whatever is passed on for a grant.

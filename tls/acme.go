@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -21,30 +22,26 @@ import (
 // ACME says how certificates are obtained from a CA.
 type ACME struct {
 	Hosts        *Hosts
-	Cache        autocert.Cache
+	Cache        Cache
 	Email        string
 	DirectoryURL string // empty: Let's Encrypt
 	CAFile       string // PEM roots the directory is trusted by; empty: the system's
 	AcceptTOS    bool   // must be true: it is the operator's word, not ours
 	EABKeyID     string
 	EABMACKey    string // base64url
+
+	Log       *slog.Logger                    // nil: slog.Default
+	Now       func() time.Time                // nil: time.Now
+	OnFailure func(host string, cause Reason) // told of each order that failed; nil: nobody
+
+	// What a failed order is explained with; nil: the system's.
+	Lookup func(ctx context.Context, host string) ([]string, error)
+	Dial   func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-// Automatic is the source of certificates that a CA issues by ACME.
-type Automatic struct {
-	hosts   *Hosts
-	manager *autocert.Manager
-}
-
-// errUnknownHost is what the CA is never asked about.
-var errUnknownHost = errors.New("not one of the configured hosts")
-
-// NewACME checks o, all of it, and talks to nobody: the first certificate is
-// asked for when a client wants it.
+// NewACME checks o, all of it, and talks to nobody: Watch does.
 func NewACME(o ACME) (*Automatic, error) {
-	if o.Hosts == nil {
-		o.Hosts = NewHosts()
-	}
+	o.complete()
 	account, err := o.account()
 	faults := []error{err, o.hosts(), o.directory()}
 	if !o.AcceptTOS {
@@ -54,42 +51,30 @@ func NewACME(o ACME) (*Automatic, error) {
 	if err := errors.Join(append(faults, err)...); err != nil {
 		return nil, err
 	}
-	a := &Automatic{hosts: o.Hosts}
-	a.manager = &autocert.Manager{
-		Prompt:                 autocert.AcceptTOS,
-		Cache:                  o.Cache,
-		HostPolicy:             a.allow,
-		Email:                  o.Email,
-		ExternalAccountBinding: account,
-		Client:                 &acme.Client{DirectoryURL: o.DirectoryURL, HTTPClient: client, UserAgent: "mcp-oauth2-proxy"},
-	}
+	a := &Automatic{o: o, account: account, client: client, known: map[string]known{}, changed: make(chan struct{})}
+	a.front = &autocert.Manager{Prompt: autocert.AcceptTOS, Cache: o.Cache, HostPolicy: a.allow}
 	return a, nil
 }
 
-// Config implements Source. It answers TLS-ALPN-01 challenges too.
-func (a *Automatic) Config() *tls.Config {
-	return configuration(a.certificate, acme.ALPNProto)
-}
-
-// HTTPHandler implements Source: it answers HTTP-01 challenges.
-func (a *Automatic) HTTPHandler(next http.Handler) http.Handler {
-	return a.manager.HTTPHandler(next)
-}
-
-func (a *Automatic) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if !a.hosts.has(hello.ServerName) {
-		return none()
+func (o *ACME) complete() {
+	if o.Hosts == nil {
+		o.Hosts = NewHosts()
 	}
-	return a.manager.GetCertificate(hello)
-}
-
-// allow is autocert's HostPolicy. It sees Host headers of port 80 as well,
-// which carry whatever port and spelling the client chose.
-func (a *Automatic) allow(_ context.Context, host string) error {
-	if !a.hosts.has(host) {
-		return fmt.Errorf("certificate for %q: %w", host, errUnknownHost)
+	if o.Log == nil {
+		o.Log = slog.Default()
 	}
-	return nil
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.OnFailure == nil {
+		o.OnFailure = func(string, Reason) {}
+	}
+	if o.Lookup == nil {
+		o.Lookup = net.DefaultResolver.LookupHost
+	}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{}).DialContext
+	}
 }
 
 func (o ACME) hosts() error {
@@ -132,8 +117,11 @@ func (o ACME) account() (*acme.ExternalAccountBinding, error) {
 }
 
 // client talks to the CA, and gives up on one that does not answer.
-func (o ACME) client() (*http.Client, error) {
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second}
+func (o ACME) client() (*http.Transport, error) {
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: 45 * time.Second, IdleConnTimeout: time.Minute,
+	}
 	if o.CAFile != "" {
 		pem, err := os.ReadFile(o.CAFile)
 		if err != nil {
@@ -145,5 +133,5 @@ func (o ACME) client() (*http.Client, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
-	return &http.Client{Transport: transport, Timeout: time.Minute}, nil
+	return transport, nil
 }

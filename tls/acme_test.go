@@ -1,8 +1,11 @@
 package tls
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/pem"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -18,22 +21,46 @@ import (
 func directory(t *testing.T) (url, caFile string, knocks *atomic.Int32) {
 	t.Helper()
 	knocks = &atomic.Int32{}
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	url, caFile = front(t, func(w http.ResponseWriter, _ *http.Request) {
 		knocks.Add(1)
 		http.Error(w, "closed", http.StatusForbidden)
-	}))
+	})
+	return url, caFile, knocks
+}
+
+// front is a CA that answers everything as told.
+func front(t *testing.T, answer http.HandlerFunc) (url, caFile string) {
+	t.Helper()
+	server := httptest.NewTLSServer(answer)
 	t.Cleanup(server.Close)
 	caFile = filepath.Join(t.TempDir(), "ca.pem")
 	write(t, caFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
-	return server.URL, caFile, knocks
+	return server.URL, caFile
+}
+
+// automatic is a source that asks the CA at url, one whose names DNS has not.
+func automatic(t *testing.T, cache Cache, url, caFile string, change func(*ACME)) *Automatic {
+	t.Helper()
+	o := ACME{
+		Hosts: NewHosts("mcp.example.com:443"), Cache: cache, DirectoryURL: url, CAFile: caFile, AcceptTOS: true,
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Lookup: func(_ context.Context, host string) ([]string, error) {
+			return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+		},
+	}
+	if change != nil {
+		change(&o)
+	}
+	a, err := NewACME(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 func TestACMEAsksTheCAForConfiguredHostsOnly(t *testing.T) {
 	url, caFile, knocks := directory(t)
-	a, err := NewACME(ACME{Hosts: NewHosts("mcp.example.com:443"), Cache: &memory{}, DirectoryURL: url, CAFile: caFile, AcceptTOS: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := automatic(t, &memory{}, url, caFile, nil)
 	addr := serve(t, a)
 	for name, sni := range map[string]string{"X26 a stranger's name": "stranger.example.com", "no name": "", "X26 a name below ours": "x.mcp.example.com"} {
 		t.Run(name+" is refused before the CA is asked", func(t *testing.T) {
@@ -44,12 +71,18 @@ func TestACMEAsksTheCAForConfiguredHostsOnly(t *testing.T) {
 			}
 		})
 	}
-	t.Run("our name in capitals goes to the CA that caFile trusts", func(t *testing.T) {
-		if _, err := dial(t, addr, "MCP.example.com", nil, nil); err == nil {
-			t.Error("a certificate came from nowhere")
+	t.Run("our name in capitals fails once the CA that caFile trusts has refused, and asks it nothing", func(t *testing.T) {
+		if wait := a.pass(t.Context()); wait <= 0 || knocks.Load() == 0 {
+			t.Fatalf("the CA was asked %d times; look again in %s", knocks.Load(), wait)
 		}
-		if knocks.Load() == 0 {
-			t.Error("the CA was not asked")
+		asked := knocks.Load()
+		for range 3 {
+			if _, err := dial(t, addr, "MCP.example.com", nil, nil); err == nil {
+				t.Error("a certificate came from nowhere")
+			}
+		}
+		if n := knocks.Load() - asked; n != 0 {
+			t.Errorf("handshakes asked the CA %d times", n)
 		}
 	})
 }
@@ -80,7 +113,7 @@ func TestACMEConfig(t *testing.T) {
 	if c := a.Config(); c.MinVersion != tls.VersionTLS12 || !slices.Equal(c.NextProtos, []string{"h2", "http/1.1", acme.ALPNProto}) {
 		t.Errorf("MinVersion %x, NextProtos %v", c.MinVersion, c.NextProtos)
 	}
-	if b := a.manager.ExternalAccountBinding; b == nil || b.KID != "kid" || string(b.Key) != "secret-key" {
+	if b := a.account; b == nil || b.KID != "kid" || string(b.Key) != "secret-key" {
 		t.Errorf("account binding %v", b)
 	}
 }

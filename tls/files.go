@@ -73,6 +73,24 @@ func (f *Files) Config() *tls.Config { return configuration(f.certificate) }
 // HTTPHandler implements Source: there is nobody to prove anything to.
 func (f *Files) HTTPHandler(next http.Handler) http.Handler { return next }
 
+// Status implements Source.
+func (f *Files) Status() []Status {
+	var all []Status
+	for _, name := range f.hosts.Names() {
+		s := Status{Host: name}
+		for _, c := range *f.current.Load() {
+			if c.Leaf.VerifyHostname(name) == nil && c.Leaf.NotAfter.After(s.NotAfter) {
+				s.NotAfter = c.Leaf.NotAfter
+			}
+		}
+		if s.NotAfter.IsZero() {
+			s.Problem = "no file of tls.files names the host"
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
 // certificate picks by name, then by what the client can verify, so that an
 // ECDSA and an RSA pair may stand for the same host. Clients that dialed an
 // address name nothing; they get the pair that names the address, or the first.

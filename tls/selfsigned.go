@@ -34,7 +34,7 @@ type SelfSigned struct {
 const cacheKey = "selfsigned-ca"
 
 // NewSelfSigned takes the CA from the cache, or makes one and keeps it there.
-func NewSelfSigned(ctx context.Context, cache autocert.Cache, h *Hosts, o SelfSignedOptions) (*SelfSigned, error) {
+func NewSelfSigned(ctx context.Context, cache Cache, h *Hosts, o SelfSignedOptions) (*SelfSigned, error) {
 	s := &SelfSigned{hosts: h, now: o.Now, leaves: map[string]*tls.Certificate{}}
 	if s.now == nil {
 		s.now = time.Now
@@ -56,6 +56,25 @@ func (s *SelfSigned) Config() *tls.Config { return configuration(s.certificate) 
 
 // HTTPHandler implements Source: there is nobody to prove anything to.
 func (s *SelfSigned) HTTPHandler(next http.Handler) http.Handler { return next }
+
+// Watch implements Source: certificates are made when they are wanted.
+func (s *SelfSigned) Watch(ctx context.Context) { <-ctx.Done() }
+
+// Status implements Source.
+func (s *SelfSigned) Status() []Status {
+	var all []Status
+	for _, name := range s.hosts.Names() {
+		one := Status{Host: name}
+		leaf, err := s.certificate(&tls.ClientHelloInfo{ServerName: name})
+		if err != nil || leaf == nil {
+			one.Problem = fmt.Sprintf("no certificate could be made: %v", err)
+		} else {
+			one.NotAfter = leaf.Leaf.NotAfter
+		}
+		all = append(all, one)
+	}
+	return all
+}
 
 // certificate makes one for the name the client asks for. A client that
 // dialed an address asks for none; it gets the one for all our addresses.
@@ -82,24 +101,58 @@ func (s *SelfSigned) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, 
 	return leaf, nil
 }
 
-// load never replaces a CA that it cannot read: that would silently end the
-// trust of every client.
-func load(ctx context.Context, cache autocert.Cache, now time.Time) (authority, error) {
-	raw, err := cache.Get(ctx, cacheKey)
-	if err != nil && !errors.Is(err, autocert.ErrCacheMiss) {
-		return authority{}, fmt.Errorf("read the local CA: %w", err)
-	}
-	if err == nil {
-		ca, err := parseAuthority(raw)
-		if err != nil || now.Add(leafLife).Before(ca.cert.NotAfter) {
+// load takes the CA from the cache. Of replicas that start together one makes
+// it: clients could trust no other.
+func load(ctx context.Context, cache Cache, now time.Time) (authority, error) {
+	for {
+		ca, err := stored(ctx, cache, now)
+		if !errors.Is(err, autocert.ErrCacheMiss) {
 			return ca, err
 		}
+		resign, elected, err := cache.Elect(ctx, cacheKey)
+		if err != nil {
+			return ca, fmt.Errorf("elect who makes the local CA: %w", err)
+		}
+		if elected {
+			defer resign()
+			return makeUnlessStored(ctx, cache, now)
+		}
+		select {
+		case <-time.After(electAgain):
+		case <-ctx.Done():
+			return ca, ctx.Err()
+		}
 	}
-	ca, err := newAuthority(now)
+}
+
+// electAgain is how often it is looked whether another replica has made the CA.
+const electAgain = 50 * time.Millisecond
+
+// stored is the CA that the cache has, or ErrCacheMiss where one must be made.
+// One that cannot be read is not replaced: that would silently end the trust of
+// every client.
+func stored(ctx context.Context, cache Cache, now time.Time) (authority, error) {
+	raw, err := cache.Get(ctx, cacheKey)
 	if err != nil {
+		return authority{}, fmt.Errorf("read the local CA: %w", err)
+	}
+	ca, err := parseAuthority(raw)
+	if err == nil && !now.Add(leafLife).Before(ca.cert.NotAfter) {
+		return ca, autocert.ErrCacheMiss // it ends before what it would sign
+	}
+	return ca, err
+}
+
+func makeUnlessStored(ctx context.Context, cache Cache, now time.Time) (authority, error) {
+	ca, err := stored(ctx, cache, now)
+	if !errors.Is(err, autocert.ErrCacheMiss) {
+		return ca, err
+	}
+	if ca, err = newAuthority(now); err != nil {
 		return ca, fmt.Errorf("make a local CA: %w", err)
 	}
-	if raw, err = ca.encode(); err != nil {
+	raw, err := ca.encode()
+	if err != nil {
 		return ca, fmt.Errorf("make a local CA: %w", err)
 	}
 	if err := cache.Put(ctx, cacheKey, raw); err != nil {

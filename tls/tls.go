@@ -3,17 +3,20 @@
 //
 // It promises that a name nobody configured gets no certificate and never
 // costs a request to a CA, and that a certificate that works is never replaced
-// by one that does not. It knows neither the store (it is given an
-// autocert.Cache) nor what is served.
+// by one that does not. It knows neither the store (it is given a
+// Cache) nor what is served.
 package tls
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"time"
 
+	"golang.org/x/crypto/acme/autocert"
 	"golang.org/x/net/idna"
 )
 
@@ -24,6 +27,27 @@ type Source interface {
 	// HTTPHandler answers on port 80 what proves our names to a CA and leaves
 	// the rest to next.
 	HTTPHandler(next http.Handler) http.Handler
+	// Watch keeps the certificates good until ctx ends.
+	Watch(ctx context.Context)
+	// Status says of each host how it stands.
+	Status() []Status
+}
+
+// Status is how it stands with the certificate of a host.
+type Status struct {
+	Host     string
+	NotAfter time.Time // zero: there is none
+	Problem  string    // why there is none, or none newer; empty: nothing is wrong
+	Next     time.Time // when the CA is asked again; zero: not planned
+}
+
+// Cache is what replicas share: certificates, the account at the CA, what
+// answers its challenges, and whose turn it is.
+type Cache interface {
+	autocert.Cache
+	// Elect makes the caller the only one who does what name says, until it
+	// resigns or dies. elected is false while somebody else is.
+	Elect(ctx context.Context, name string) (resign func(), elected bool, err error)
 }
 
 // configuration is what all sources have in common: versions and cipher suites
@@ -31,9 +55,23 @@ type Source interface {
 func configuration(get func(*tls.ClientHelloInfo) (*tls.Certificate, error), protocols ...string) *tls.Config {
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
+		CipherSuites:   suites(),
 		NextProtos:     append([]string{"h2", "http/1.1"}, protocols...),
 		GetCertificate: get,
 	}
+}
+
+// suites are Go's for TLS 1.2 but those that encrypt in CBC mode or without
+// forward secrecy: no client of the last ten years needs them, and scanners mark
+// them. Those of TLS 1.3 are not ours to choose.
+func suites() []uint16 {
+	var ids []uint16
+	for _, s := range tls.CipherSuites() {
+		if strings.HasPrefix(s.Name, "TLS_ECDHE_") && !strings.Contains(s.Name, "_CBC_") {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
 }
 
 // none makes crypto/tls end the handshake with the alert unrecognized_name;
@@ -47,6 +85,7 @@ type Hosts struct{ current atomic.Pointer[hosts] }
 type hosts struct {
 	names       []string          // without port, in the order given
 	authorities map[string]string // name → authority
+	replaced    chan struct{}     // closed when these are no longer the hosts
 }
 
 // NewHosts holds the given authorities (host or host:port).
@@ -58,7 +97,7 @@ func NewHosts(authorities ...string) *Hosts {
 
 // Set replaces all authorities.
 func (h *Hosts) Set(authorities ...string) {
-	next := &hosts{authorities: map[string]string{}}
+	next := &hosts{authorities: map[string]string{}, replaced: make(chan struct{})}
 	for _, authority := range authorities {
 		name := hostname(authority)
 		if _, ok := next.authorities[name]; ok || name == "" {
@@ -67,8 +106,13 @@ func (h *Hosts) Set(authorities ...string) {
 		next.names = append(next.names, name)
 		next.authorities[name] = authority
 	}
-	h.current.Store(next)
+	if old := h.current.Swap(next); old != nil {
+		close(old.replaced)
+	}
 }
+
+// replaced is closed at the next Set.
+func (h *Hosts) replaced() <-chan struct{} { return h.current.Load().replaced }
 
 // Names are the host names, without ports.
 func (h *Hosts) Names() []string { return h.current.Load().names }

@@ -128,10 +128,28 @@ func write(t *testing.T, file string, content []byte) {
 	}
 }
 
-// memory is an autocert.Cache that remembers what it was asked.
+// memory is a Cache of as many replicas as share it.
 type memory struct {
-	mu   sync.Mutex
-	data map[string][]byte
+	mu      sync.Mutex
+	data    map[string][]byte
+	elected map[string]bool
+}
+
+func (m *memory) Elect(_ context.Context, name string) (func(), bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.elected == nil {
+		m.elected = map[string]bool{}
+	}
+	if m.elected[name] {
+		return nil, false, nil
+	}
+	m.elected[name] = true
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.elected[name] = false
+	}, true, nil
 }
 
 func (m *memory) Get(_ context.Context, key string) ([]byte, error) {
@@ -178,6 +196,14 @@ func TestConfig(t *testing.T) {
 		_, err := dial(t, addr, "mcp.example.com", nil, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 })
 		if err == nil {
 			t.Error("an outdated client got in")
+		}
+	})
+	t.Run("X26 suites without authenticated encryption or forward secrecy are refused", func(t *testing.T) {
+		for _, id := range []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_RSA_WITH_AES_128_GCM_SHA256} {
+			_, err := dial(t, addr, "mcp.example.com", nil, func(c *tls.Config) { c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{id} })
+			if err == nil {
+				t.Errorf("%s is spoken", tls.CipherSuiteName(id))
+			}
 		}
 	})
 	t.Run("HTTP/2 is negotiated", func(t *testing.T) {

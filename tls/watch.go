@@ -18,7 +18,7 @@ const (
 	recheck = time.Minute
 )
 
-// Watch reloads the files whenever they change, until ctx ends. What happens
+// Watch implements Source: it reloads the files whenever they change, until ctx ends. What happens
 // is logged; a bad replacement leaves the certificates in use alone.
 func (f *Files) Watch(ctx context.Context) {
 	events, stop := f.events()

@@ -111,6 +111,13 @@ func (a *authority) client(t *testing.T) *http.Client {
 	if a != nil {
 		roots.AddCert(a.cert)
 	}
+	return clientThatTrusts(t, roots)
+}
+
+// clientThatTrusts is a browser without a window: names of .test are this
+// machine, cookies are kept, and no redirect is followed.
+func clientThatTrusts(t *testing.T, roots *x509.CertPool) *http.Client {
+	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ type settings map[string]any
 // A gateway is the built program, serving.
 type gateway struct {
 	*process
-	addr string
+	addr, admin string
 }
 
 // serve starts the program with the configuration and waits until it is ready.
@@ -36,12 +36,17 @@ func serve(t *testing.T, addr string, conf settings) *gateway {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	server["addr"], server["adminAddr"], server["httpAddr"] = addr, admin, ""
+	server["addr"], server["adminAddr"] = addr, admin
+	if _, given := server["httpAddr"]; !given {
+		server["httpAddr"] = ""
+	}
 	conf["server"] = server
-	conf["store"] = settings{"url": "bolt://" + filepath.Join(dir, "state.db")}
+	if _, given := conf["store"]; !given {
+		conf["store"] = settings{"url": "bolt://" + filepath.Join(dir, "state.db")}
+	}
 	p := start(t, exec.Command(must(t, product), "serve", "--config", writeConfig(t, conf)))
 	p.answers(t, "http://"+admin+"/readyz")
-	return &gateway{process: p, addr: addr}
+	return &gateway{process: p, addr: addr, admin: admin}
 }
 
 // answers waits until the URL answers 200.

@@ -23,6 +23,12 @@ var referenceServer = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	// pebble sleeps at random and reuses proofs at random unless told otherwise.
+	for name, value := range map[string]string{"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0"} {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
+	}
 	code := m.Run()
 	if dir, err := room(); err == nil {
 		_ = os.RemoveAll(dir) // it is temporary; what is left harms nobody
