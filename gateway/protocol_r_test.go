@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mcp-oauth2-proxy/auth/access"
+	"mcp-oauth2-proxy/routing/routingtest"
 )
 
 const (
@@ -23,13 +24,31 @@ const (
 )
 
 func TestR1_R19_every_request_needs_its_token_whatever_session_it_names(t *testing.T) {
-	f := newFixture(t)
-	_, tok := f.connected(t, "notes:read")
+	o := notesServer()
+	o.Era = routingtest.Sessions
+	f := newFixture(t, before(o))
+	c, b := f.newClient(t, nil), f.newBrowser(t)
+	tok := c.connect(t, b)
+	initialize := `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
+	a := f.ask(t, http.MethodPost, notes+"/mcp", initialize, "Content-Type", "application/json", "Accept", "application/json, text/event-stream", "Authorization", "Bearer "+tok.access)
+	session := a.Header.Get("Mcp-Session-Id")
+	if a.StatusCode != http.StatusOK || session == "" {
+		t.Fatalf("initialize: %s %v: %s", a.Status, a.Header, a.body)
+	}
 	for range 2 {
-		if a := f.call(t, notes, tok.access, "read_note"); a.StatusCode != http.StatusOK {
+		if a := f.call(t, notes, tok.access, "read_note", "Mcp-Session-Id", session); a.StatusCode != http.StatusOK {
 			t.Fatalf("with the token: %s: %s", a.Status, a.body)
 		}
-		f.call(t, notes, "", "read_note", "Mcp-Session-Id", "one").wantChallenge(t, http.StatusUnauthorized, challengeForNone)
+		f.call(t, notes, "", "read_note", "Mcp-Session-Id", session).wantChallenge(t, http.StatusUnauthorized, challengeForNone)
+	}
+	// Another client of the same user, and another user: the session is not theirs.
+	other := f.newClient(t, map[string]any{"client_name": "Other"})
+	bobs := f.newBrowser(t)
+	q := other.received(t, bobs.signIn(t, bobs.allow(t, bobs.open(t, other.authorizeURL()), "notes:read"), bob))
+	for name, token := range map[string]string{"another client": other.connect(t, b).access, "another user": other.redeem(t, q.Get("code")).tokens(t).access} {
+		if a := f.call(t, notes, token, "read_note", "Mcp-Session-Id", session); a.StatusCode != http.StatusNotFound {
+			t.Errorf("R19: %s: %s", name, a.Status)
+		}
 	}
 }
 
