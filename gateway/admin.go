@@ -33,6 +33,10 @@ func (g *Gateway) ready(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "starting", "waiting_for": "signing key"})
 		return
 	}
+	if !g.grants.Current() { // every call is answered with 503: other replicas may do better
+		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "cut off", "waiting_for": "store"})
+		return
+	}
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
 }
 
@@ -101,6 +105,7 @@ func (g *Gateway) management() http.Handler {
 	mux.HandleFunc("POST /revoke", g.revokeGrants)
 	mux.HandleFunc("POST /rotate-keys", g.rotateKeys)
 	mux.HandleFunc("GET /selfsigned-ca", g.selfSignedCA)
+	mux.HandleFunc("GET /backup", g.backup)
 	return mux
 }
 

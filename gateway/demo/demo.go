@@ -12,9 +12,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
-	"net/netip"
 	"strconv"
 )
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	neturl "net/url"
 	"strings"
 	"time"
 
@@ -31,8 +32,11 @@ const (
 
 // configure reads the URL, and adds what it does not say.
 func configure(url string) (*pgxpool.Config, error) {
+	if _, err := neturl.Parse(url); err != nil { // not shown: it repeats the password
+		return nil, errors.New("is not a URL such as postgres://user@host/database")
+	}
 	c, err := pgxpool.ParseConfig(url)
-	if err != nil { // pgx leaves the password out
+	if err != nil { // pgx leaves the password out, where it can tell it from the rest
 		return nil, fmt.Errorf("read the database's URL: %w", err)
 	}
 	if c.ConnConfig.ConnectTimeout == 0 {
