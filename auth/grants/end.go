@@ -20,6 +20,15 @@ const page = 200
 // are shown. To end what has ended is no error.
 func (g *Grants) End(ctx context.Context, id string) error {
 	now := g.o.Now()
+	// The access tokens come first: whoever is told that this failed finds the
+	// family alive, and ends it again. The other way round a second try would
+	// find nothing left to do.
+	last := g.o.AccessTTL + 2*time.Minute
+	e := ended{now.Add(last)}
+	if err := g.revoked.Put(ctx, id, e, last); err != nil {
+		return fmt.Errorf("end grant %s: %w", id, err)
+	}
+	g.bury(id, e.Until)
 	err := g.families.Update(ctx, id, func(old *Family) (*Family, time.Duration, error) {
 		if old == nil {
 			return nil, 0, nil
@@ -35,12 +44,6 @@ func (g *Grants) End(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("end grant %s: %w", id, err)
 	}
-	last := g.o.AccessTTL + 2*time.Minute
-	e := ended{now.Add(last)}
-	if err := g.revoked.Put(ctx, id, e, last); err != nil {
-		return fmt.Errorf("end grant %s: %w", id, err)
-	}
-	g.bury(id, e.Until)
 	return nil
 }
 

@@ -31,6 +31,10 @@ const (
 	Keys      = "/jwks"
 )
 
+// PersonCookie lets each browser of a crowd have its own account: its value is
+// the subject, and the name in front of @example.com.
+const PersonCookie = "person"
+
 // A User is somebody with an account at the provider.
 type User struct {
 	Sub        string
