@@ -36,7 +36,7 @@ func (s *Server) toProvider(c echo.Context, p *idp.Provider, id, secret string, 
 		return s.providerFailed(c, p, id, err)
 	}
 	if err := s.Grants.Choose(ctx, secret, attempt); err != nil {
-		return s.lost(err)
+		return s.lostSignin(id, err)
 	}
 	return see(c, to)
 }
@@ -207,7 +207,7 @@ func (s *Server) callback(c echo.Context) error {
 	ctx := c.Request().Context()
 	a, err := s.Grants.Return(ctx, secret, state)
 	if err != nil {
-		return s.lost(err)
+		return s.lostSignin(id, err)
 	}
 	p := s.provider(a.Attempt.Provider)
 	if p == nil || p.Flow == nil {
@@ -355,6 +355,15 @@ func (s *Server) brokenSignin(id string, err error) *Error {
 	return e
 }
 
+// lostSignin is lost where the request may still be there, though what the
+// browser sent is spent.
+func (s *Server) lostSignin(id string, err error) *Error {
+	if errors.Is(err, grants.ErrInvalid) {
+		return stale(err)
+	}
+	return s.brokenSignin(id, err)
+}
+
 // finish spends the approved request and sends the code to the client. Of two
 // sign-ins for one request, one gets it. Spending comes last: as long as
 // something can fail, the person can try again, and a code that nobody was sent
@@ -362,11 +371,8 @@ func (s *Server) brokenSignin(id string, err error) *Error {
 func (s *Server) finish(c echo.Context, id, secret string, u grants.User) error {
 	ctx := c.Request().Context()
 	a, err := s.Grants.Approved(ctx, secret)
-	if errors.Is(err, grants.ErrInvalid) {
-		return s.lost(err)
-	}
 	if err != nil {
-		return s.brokenSignin(id, err)
+		return s.lostSignin(id, err)
 	}
 	if a.Account {
 		return s.finishAccount(c, id, secret)
@@ -385,7 +391,7 @@ func (s *Server) finish(c echo.Context, id, secret string, u grants.User) error 
 		return s.brokenSignin(id, err)
 	}
 	if _, err := s.Grants.Finish(ctx, secret); err != nil {
-		return s.lost(err)
+		return s.lostSignin(id, err)
 	}
 	s.Browser.drop(c.Response(), id)
 	s.Audit.Record(ctx, audit.CodeIssued, audit.Host(s.Route.Host), audit.Client(gr.ClientID), audit.Subject(u.Subject), audit.Grant(gr.ID), audit.Scope(gr.Scopes))
@@ -399,7 +405,7 @@ func (s *Server) finish(c echo.Context, id, secret string, u grants.User) error 
 // finishAccount ends a sign-in that was for the account page.
 func (s *Server) finishAccount(c echo.Context, id, secret string) error {
 	if _, err := s.Grants.Finish(c.Request().Context(), secret); err != nil {
-		return s.lost(err)
+		return s.lostSignin(id, err)
 	}
 	s.Browser.drop(c.Response(), id)
 	return see(c, "/account")
