@@ -37,11 +37,11 @@ func serveHTTP(t *testing.T, h http.Handler) string {
 
 // trouble counts what went wrong on the way and was tried again.
 type trouble struct {
-	unavailable atomic.Int64 // 503
-	lost        atomic.Int64 // connections
-	wordless    atomic.Int64 // 503 without Retry-After
-	restarts    atomic.Int64 // flows begun again, because the server said so
-	last        atomic.Value // of the errors of lost connections
+	unavailable atomic.Int64          // 503
+	lost        atomic.Int64          // connections
+	wordless    atomic.Int64          // 503 without Retry-After
+	restarts    atomic.Int64          // flows begun again, because the server said so
+	last        atomic.Pointer[error] // of the errors of lost connections
 }
 
 // A person has a browser and a client of a cluster. Each of their requests goes
@@ -111,7 +111,7 @@ func (p *person) ask(ctx context.Context, req *http.Request) (*answer, error) {
 			}
 		} else {
 			p.trouble.lost.Add(1)
-			p.trouble.last.Store(err)
+			p.trouble.last.Store(&err)
 		}
 		select {
 		case <-ctx.Done():
