@@ -33,11 +33,13 @@ func (g *Gateway) ready(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "starting", "waiting_for": "signing key"})
 		return
 	}
-	if !g.grants.Current() { // every call is answered with 503: other replicas may do better
-		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "cut off", "waiting_for": "store"})
-		return
+	status := map[string]string{"status": "ready", "store": "answers"}
+	if !g.grants.Current() {
+		// Ready all the same: if the store is down it is so for every replica,
+		// and a 503 with Retry-After is a better answer than nobody's.
+		status["store"] = "does not answer"
 	}
-	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+	writeJSON(w, http.StatusOK, status)
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

@@ -40,7 +40,6 @@ type replica struct {
 func newCluster(t *testing.T, n int, storeURL string, change ...func(settings)) *cluster {
 	t.Helper()
 	c := &cluster{host: freeAddr(t), upstream: startUpstream(t), provider: idptest.New(t)}
-	c.provider.Advertise(map[string]any{"code_challenge_methods_supported": []string{"S256"}})
 	for i := range n {
 		c.replicas = append(c.replicas, c.newReplica(t, i, storeURL, change))
 		c.pins = append(c.pins, freeAddr(t))

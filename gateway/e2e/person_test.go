@@ -309,3 +309,79 @@ func (p *person) session(ctx context.Context) (tokens, error) {
 	}
 	return got, err
 }
+
+// disconnect ends all connections on the account page.
+func (p *person) disconnect(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.origin()+"/account", strings.NewReader("action=end-all"))
+	if err != nil {
+		return err
+	}
+	req.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Origin": {p.origin()}, "Sec-Fetch-Site": {"same-origin"}}
+	a, err := p.ask(ctx, req)
+	if err == nil && (a.status != http.StatusOK || !strings.Contains(string(a.body), "have ended")) {
+		err = fmt.Errorf("/account: %d %s", a.status, a.body)
+	}
+	return err
+}
+
+// What follows asks once, and takes 503 for an answer.
+
+func (p *person) get(t *testing.T, path string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.origin()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+func (p *person) posting(t *testing.T, path, form string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.origin()+path, strings.NewReader(form))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return req
+}
+
+func (p *person) calling(t *testing.T, access string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.origin()+"/mcp", strings.NewReader(readNote))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "Authorization": {"Bearer " + access}}
+	return req
+}
+
+// expects one answer with the status. A 503 says when to come back.
+func (p *person) expects(t *testing.T, req *http.Request, status int) {
+	t.Helper()
+	a, err := p.once(t.Context(), req)
+	if err != nil || a.status != status {
+		t.Errorf("%s %s is answered %v, %v; want %d", req.Method, req.URL.Path, a, err, status)
+		return
+	}
+	if status == http.StatusServiceUnavailable && a.header.Get("Retry-After") == "" {
+		t.Errorf("%s %s is 503 without Retry-After", req.Method, req.URL.Path)
+	}
+}
+
+// awaits the status on the way from 200 to 503 or back; anything else is wrong.
+func (p *person) awaits(t *testing.T, req *http.Request, status int) time.Time {
+	t.Helper()
+	for late := time.Now().Add(patience); time.Now().Before(late); time.Sleep(50 * time.Millisecond) {
+		a, err := p.once(t.Context(), req)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case a.status == status:
+			return time.Now()
+		case a.status != http.StatusOK && a.status != http.StatusServiceUnavailable:
+			t.Fatalf("%s %s is answered %d", req.Method, req.URL.Path, a.status)
+		}
+	}
+	t.Fatalf("%s %s is never answered %d", req.Method, req.URL.Path, status)
+	return time.Time{}
+}

@@ -152,6 +152,16 @@ func passes(err error) bool {
 	return errors.As(err, &network) || pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "EOF") || strings.Contains(err.Error(), "conn closed")
 }
 
+// oneLine is an error whose text has no line breaks: pgx lists the addresses
+// it tried.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string {
+	return strings.Join(strings.FieldsFunc(e.error.Error(), func(r rune) bool { return r == '\n' || r == '\t' }), " ")
+}
+
+func (e oneLine) Unwrap() error { return e.error }
+
 // failed is what callers see of an error of the database. What waiting does not
 // mend, such as a wrong password, is no ErrUnavailable when opening.
 func failed(err error) error {

@@ -86,7 +86,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	defer cancel()
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return failed(fmt.Errorf("connect to the database: %w", err))
+		return failed(fmt.Errorf("connect to the database: %w", oneLine{err}))
 	}
 	defer conn.Release()
 	if err := migrate(ctx, conn.Conn()); err != nil {
