@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -164,6 +165,13 @@ func (p *Provider) Prompts() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]string(nil), p.prompts...)
+}
+
+// Tokens returns the access tokens that were issued.
+func (p *Provider) Tokens() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Keys(p.tokens))
 }
 
 func (p *Provider) discovery(w http.ResponseWriter, _ *http.Request) {
