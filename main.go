@@ -75,6 +75,7 @@ func command() *cobra.Command {
 	root.AddCommand(
 		serve, demoCommand(), checkCommand(), hashPasswordCommand(),
 		connectionsCommand(), revokeCommand(), rotateKeysCommand(),
+		backupCommand(), migrateStoreCommand(),
 		selfsignedCACommand(), healthCommand(), versionCommand(),
 	)
 	for _, c := range append(root.Commands(), root) {
@@ -324,6 +325,49 @@ func rotateKeysCommand() *cobra.Command {
 			}
 			return gateway.Manage(config).RotateKeys(c.Context())
 		},
+	}
+}
+
+func backupCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "backup FILE", Short: "Copy the running gateway's state file, as it is now, to FILE",
+		Args: exactly("FILE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			config, _, err := load(c)
+			if err != nil {
+				return err
+			}
+			size, err := gateway.Manage(config).Backup(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s: %d bytes\n", args[0], size)
+			return nil
+		},
+	}
+}
+
+func migrateStoreCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "migrate-store FROM TO", Short: "Copy all records from one store to another, such as bolt:///path to postgres://…; no gateway may run on either",
+		Args: exactly("FROM", "TO"),
+		RunE: func(c *cobra.Command, args []string) error {
+			copied, err := gateway.MigrateStore(c.Context(), args[0], args[1])
+			if copied > 0 || err == nil {
+				fmt.Fprintf(c.OutOrStdout(), "%d records copied\n", copied)
+			}
+			return err
+		},
+	}
+}
+
+// exactly wants these arguments.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		return usage(fmt.Errorf("%s takes %s", c.CommandPath(), strings.Join(names, " and ")))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"mcp-oauth2-proxy/auth/access"
 	"mcp-oauth2-proxy/auth/audit"
 	"mcp-oauth2-proxy/auth/grants"
 
@@ -31,7 +32,11 @@ func (s *Server) revoke(c echo.Context) error {
 	case !errors.Is(err, grants.ErrInvalid):
 		return broken("the revocation", err)
 	default:
-		if t, err := s.Verify(ctx, raw); err == nil && t.ClientID == client.ID {
+		t, err := s.Verify(ctx, raw)
+		if errors.Is(err, access.ErrUnavailable) { // what was not ended must not be called ended
+			return broken("the revocation", err)
+		}
+		if err == nil && t.ClientID == client.ID {
 			id = t.Grant
 		}
 	}

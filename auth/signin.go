@@ -36,7 +36,7 @@ func (s *Server) toProvider(c echo.Context, p *idp.Provider, id, secret string, 
 		return s.providerFailed(c, p, id, err)
 	}
 	if err := s.Grants.Choose(ctx, secret, attempt); err != nil {
-		return s.lost(err)
+		return s.lostSignin(id, err)
 	}
 	return see(c, to)
 }
@@ -207,7 +207,7 @@ func (s *Server) callback(c echo.Context) error {
 	ctx := c.Request().Context()
 	a, err := s.Grants.Return(ctx, secret, state)
 	if err != nil {
-		return s.lost(err)
+		return s.lostSignin(id, err)
 	}
 	p := s.provider(a.Attempt.Provider)
 	if p == nil || p.Flow == nil {
@@ -259,11 +259,11 @@ func (s *Server) welcome(c echo.Context, p *idp.Provider, who idp.Identity, id, 
 	}
 	session, err := s.Grants.SignIn(ctx, s.issuer(), u)
 	if err != nil {
-		return broken("the sign-in", err)
+		return s.brokenSignin(id, err)
 	}
 	if old := s.Browser.session(c.Request()); old != "" {
 		if err := s.Grants.SignOut(ctx, old); err != nil {
-			return broken("the sign-in", err)
+			return s.brokenSignin(id, err)
 		}
 	}
 	s.Browser.setSession(c.Response(), session, s.SessionTTL)
@@ -347,17 +347,35 @@ func identityOf(u grants.User) idp.Identity {
 	}
 }
 
+// brokenSignin is our own failure while the request is still there: the person
+// may sign in again for it.
+func (s *Server) brokenSignin(id string, err error) *Error {
+	e := broken("the sign-in", err)
+	e.Retry = s.retry(id)
+	return e
+}
+
+// lostSignin is lost where the request may still be there, though what the
+// browser sent is spent.
+func (s *Server) lostSignin(id string, err error) *Error {
+	if errors.Is(err, grants.ErrInvalid) {
+		return stale(err)
+	}
+	return s.brokenSignin(id, err)
+}
+
 // finish spends the approved request and sends the code to the client. Of two
-// sign-ins for one request, one gets it.
+// sign-ins for one request, one gets it. Spending comes last: as long as
+// something can fail, the person can try again, and a code that nobody was sent
+// opens nothing.
 func (s *Server) finish(c echo.Context, id, secret string, u grants.User) error {
 	ctx := c.Request().Context()
-	a, err := s.Grants.Finish(ctx, secret)
+	a, err := s.Grants.Approved(ctx, secret)
 	if err != nil {
-		return s.lost(err)
+		return s.lostSignin(id, err)
 	}
-	s.Browser.drop(c.Response(), id)
 	if a.Account {
-		return see(c, "/account")
+		return s.finishAccount(c, id, secret)
 	}
 	gr, err := s.grantFor(ctx, a, u)
 	if err != nil {
@@ -365,17 +383,30 @@ func (s *Server) finish(c echo.Context, id, secret string, u grants.User) error 
 	}
 	if a.Shown {
 		if err := s.Grants.Remember(ctx, u.Subject, s.issuer(), gr.ClientID, clients.RedirectHost(gr.RedirectURI), a.Scopes); err != nil {
-			return broken("the sign-in", err)
+			return s.brokenSignin(id, err)
 		}
 	}
 	code, gr, err := s.Grants.Issue(ctx, gr, a.Request.CodeChallenge, a.Request.RedirectSent)
 	if err != nil {
-		return broken("the sign-in", err)
+		return s.brokenSignin(id, err)
 	}
+	if _, err := s.Grants.Finish(ctx, secret); err != nil {
+		return s.lostSignin(id, err)
+	}
+	s.Browser.drop(c.Response(), id)
 	s.Audit.Record(ctx, audit.CodeIssued, audit.Host(s.Route.Host), audit.Client(gr.ClientID), audit.Subject(u.Subject), audit.Grant(gr.ID), audit.Scope(gr.Scopes))
 	to, err := s.answer(gr.RedirectURI, a.Request.State, url.Values{"code": {code}})
 	if err != nil {
 		return err
 	}
 	return see(c, to)
+}
+
+// finishAccount ends a sign-in that was for the account page.
+func (s *Server) finishAccount(c echo.Context, id, secret string) error {
+	if _, err := s.Grants.Finish(c.Request().Context(), secret); err != nil {
+		return s.lostSignin(id, err)
+	}
+	s.Browser.drop(c.Response(), id)
+	return see(c, "/account")
 }

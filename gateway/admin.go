@@ -33,14 +33,20 @@ func (g *Gateway) ready(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "starting", "waiting_for": "signing key"})
 		return
 	}
-	// Hosts without a certificate are told, and no reason to be unready: who
-	// gets no traffic because of that can prove no name to a CA either, and
-	// other hosts may have theirs.
+	// Nothing of this makes the process unready. A host without a certificate gets
+	// none for being sent no traffic; one MCP server that is down makes no other
+	// worse; and if the store is down it is so for every replica, and a 503 with
+	// Retry-After is a better answer than nobody's.
+	answers := "answers"
+	if !g.grants.Current() {
+		answers = "does not answer"
+	}
 	writeJSON(w, http.StatusOK, struct {
 		Status      string        `json:"status"`
-		Upstreams   any           `json:"upstreams,omitempty"` // as information: one that is down makes no other host worse
+		Store       string        `json:"store"`
+		Upstreams   any           `json:"upstreams,omitempty"`
 		Uncertified []uncertified `json:"hosts_without_certificate,omitempty"`
-	}{"ready", g.upstreams(), g.uncertified()})
+	}{"ready", answers, g.upstreams(), g.uncertified()})
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
@@ -110,6 +116,7 @@ func (g *Gateway) management() http.Handler {
 	mux.HandleFunc("POST /revoke", g.revokeGrants)
 	mux.HandleFunc("POST /rotate-keys", g.rotateKeys)
 	mux.HandleFunc("GET /selfsigned-ca", g.selfSignedCA)
+	mux.HandleFunc("GET /backup", g.backup)
 	return mux
 }
 

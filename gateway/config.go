@@ -84,8 +84,10 @@ type SessionConfig struct{ TTL time.Duration }
 
 // StoreConfig says where the gateway keeps what must outlive a request.
 type StoreConfig struct {
-	URL     string
-	KeyFile string
+	URL            string
+	KeyFile        string
+	ConnectTimeout time.Duration // how long a start waits for the database
+	StaleAfter     time.Duration // how long tokens are believed without news of revocations
 }
 
 // AuditConfig says where the record of what was allowed to whom goes.

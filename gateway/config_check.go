@@ -3,7 +3,6 @@ package gateway
 import (
 	"net/url"
 	"slices"
-	"strings"
 
 	"mcp-oauth2-proxy/auth/idp"
 	"mcp-oauth2-proxy/tls"
@@ -111,13 +110,8 @@ func (c *Config) checkTLS(f *configFaults) {
 }
 
 func (c *Config) checkStore(f *configFaults) {
-	switch url := c.Store.URL; {
-	case url == "memory:":
-	case strings.HasPrefix(url, "bolt:///") && len(url) > len("bolt:///"):
-	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
-		f.add("store.url: postgres is not available yet; use memory: or bolt:///path")
-	default: // not shown: it may hold a password
-		f.add("store.url: is not memory: or bolt:// and an absolute path, such as bolt:///var/lib/mcp-oauth2-proxy/state.db")
+	if err := checkStoreURL(c.Store.URL); err != nil {
+		f.add("store.url: %w", err)
 	}
 	if c.Store.KeyFile != "" {
 		if _, err := readKey(c.Store.KeyFile); err != nil {

@@ -32,6 +32,8 @@ func configDefaults() map[string]any {
 		"token.algorithm":                       "RS256",
 		"session.ttl":                           12 * time.Hour,
 		"store.url":                             "bolt:///var/lib/mcp-oauth2-proxy/state.db",
+		"store.connectTimeout":                  30 * time.Second,
+		"store.staleAfter":                      30 * time.Second,
 		"audit.toolCalls":                       true,
 		"logging.level":                         "info",
 		"logging.format":                        "json",

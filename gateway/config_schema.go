@@ -12,7 +12,7 @@ import (
 // configSecrets are the keys that are secrets wherever they stand, and key sets,
 // which are no secret but come as files too. Each can be given as <key>File as
 // well, the path of a file that holds it.
-var configSecrets = [...]string{"clientSecret", "passwordHash", "authorization", "value", "eabMACKey", "jwks"}
+var configSecrets = [...]string{"clientSecret", "passwordHash", "authorization", "value", "eabMACKey", "jwks", "url"}
 
 // A configKey is one key of a group, as the fields of Config make it.
 type configKey struct {

@@ -56,6 +56,8 @@ func (c *Config) checkTimes(f *configFaults) {
 		{"token.refreshTTL", c.Token.RefreshTTL, time.Second, 3650 * day},
 		{"token.keyRotation", c.Token.KeyRotation, time.Second, 30 * day},
 		{"session.ttl", c.Session.TTL, time.Second, 365 * day},
+		{"store.connectTimeout", c.Store.ConnectTimeout, 0, time.Hour},
+		{"store.staleAfter", c.Store.StaleAfter, 2 * time.Second, day}, // what is polled must have a chance
 	} {
 		if d.is < d.least || d.is > d.max {
 			f.add("%s: %s is not between %s and %s", d.key, d.is, d.least, d.max)

@@ -22,6 +22,9 @@ func (c *Config) Warnings() []string {
 			out = append(out, fmt.Sprintf("%s.endpoint: the credential of authorization would travel in clear to %s; use https", at, u.Host))
 		}
 	}
+	if host, clear := clearDatabase(c.Store.URL); clear {
+		out = append(out, fmt.Sprintf("store.url: the connection to %s may not be encrypted, or not to who you think; add sslmode=verify-full", host))
+	}
 	if c.Proxy.DisableConsentScreen {
 		for i, re := range c.redirectURLs {
 			if re.MatchString("https://a.invalid/callback") && re.MatchString("http://127.0.0.1:1/x") {
@@ -33,6 +36,18 @@ func (c *Config) Warnings() []string {
 		out = append(out, "store.url: memory: forgets the certificates, and CAs bear only a few orders for the same host in a week; use bolt:///path with tls.mode acme")
 	}
 	return append(out, c.sinceOriginal()...)
+}
+
+// clearDatabase says whether a database that is not nearby may be spoken to in
+// clear. pgx encrypts where the server offers to, and checks no certificate,
+// unless it is told.
+func clearDatabase(storeURL string) (host string, clear bool) {
+	u, err := url.Parse(storeURL)
+	if err != nil || !isPostgres(storeURL) || u.Hostname() == "" || nearby(u.Hostname()) {
+		return "", false
+	}
+	mode := u.Query().Get("sslmode")
+	return u.Host, mode != "verify-full" && mode != "verify-ca"
 }
 
 // nearby says whether a host is this machine or on a private network, as far

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"mcp-oauth2-proxy/auth"
+	"mcp-oauth2-proxy/auth/store"
 	"mcp-oauth2-proxy/web"
 
 	"github.com/labstack/echo/v4"
@@ -55,6 +56,13 @@ func asRefusal(err error) *auth.Error {
 		return &auth.Error{
 			Status: he.Code, Code: codeOf(he.Code), Description: strings.ToLower(http.StatusText(he.Code)),
 			Title: http.StatusText(he.Code), Advice: "Check the address.", Cause: he.Internal,
+		}
+	}
+	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrClosed) {
+		return &auth.Error{
+			Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "the store does not answer; try again",
+			Title: "Not now", Message: "Something on our side does not answer.", Advice: "Wait a moment and try again.",
+			Header: http.Header{"Retry-After": {"5"}}, Cause: err,
 		}
 	}
 	return &auth.Error{

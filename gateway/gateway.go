@@ -9,15 +9,12 @@ package gateway
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -29,8 +26,6 @@ import (
 	"mcp-oauth2-proxy/auth/idp"
 	"mcp-oauth2-proxy/auth/keys"
 	"mcp-oauth2-proxy/auth/store"
-	"mcp-oauth2-proxy/auth/store/bolt"
-	"mcp-oauth2-proxy/auth/store/memory"
 	"mcp-oauth2-proxy/routing"
 	"mcp-oauth2-proxy/tls"
 	"mcp-oauth2-proxy/web"
@@ -61,8 +56,9 @@ type Gateway struct {
 	o         Options
 	log       *slog.Logger
 	now       func() time.Time
-	echo      *echo.Echo // makes contexts for answers outside of a handler
-	store     store.Store
+	echo      *echo.Echo  // makes contexts for answers outside of a handler
+	engine    store.Store // as it lies on the medium
+	store     store.Store // the same, unsealed
 	secret    []byte
 	ring      *keys.Ring
 	grants    *grants.Grants
@@ -114,12 +110,15 @@ func (g *Gateway) open(ctx context.Context) error {
 	if err := g.openAudit(); err != nil {
 		return err
 	}
-	if g.store = g.o.Store; g.store == nil {
-		if g.store, err = openStore(c.Store); err != nil {
+	if g.engine, g.store = g.o.Store, g.o.Store; g.store == nil {
+		if g.engine, g.store, err = openStore(ctx, c.Store, g.log); err != nil {
 			return err
 		}
-		g.closers = append(g.closers, g.store)
+		g.closers = append(g.closers, g.engine)
 	}
+	g.metrics.watch("store_behind_seconds", "For how long changes by other replicas may not have been heard of.", func() float64 {
+		return g.store.Behind().Seconds()
+	})
 	if g.secret, err = store.Secret(ctx, g.store); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
@@ -140,7 +139,7 @@ func (g *Gateway) open(ctx context.Context) error {
 	}
 	g.grants = grants.New(g.store, grants.Options{
 		AccessTTL: c.Token.AccessTTL, RefreshIdle: c.Token.RefreshIdleTTL, RefreshTTL: c.Token.RefreshTTL, SessionTTL: c.Session.TTL,
-		Now: g.now, Log: g.log, OnEnded: g.streams.revoke,
+		StaleAfter: c.Store.StaleAfter, Now: g.now, Log: g.log, OnEnded: g.streams.revoke,
 	})
 	if err := g.grants.Start(ctx); err != nil {
 		return fmt.Errorf("read revocations: %w", err)
@@ -170,51 +169,6 @@ func (g *Gateway) openAudit() error {
 	g.closers = append(g.closers, f)
 	g.audit = audit.New(f)
 	return nil
-}
-
-// memorySize bounds the memory store, in bytes.
-const memorySize = 256 << 20
-
-func openStore(c StoreConfig) (store.Store, error) {
-	var s store.Store
-	switch path, isBolt := strings.CutPrefix(c.URL, "bolt://"); {
-	case isBolt:
-		var err error
-		if s, err = bolt.Open(filepath.FromSlash(path)); err != nil {
-			return nil, fmt.Errorf("store.url: %w", err)
-		}
-	default:
-		s = memory.New(memorySize)
-	}
-	if c.KeyFile == "" {
-		return s, nil
-	}
-	key, err := readKey(c.KeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("store.keyFile: %w", err)
-	}
-	return store.Sealed(s, key, store.KindSecret, keys.Kind, kindCertificate)
-}
-
-// readKey reads 32 bytes, raw or as hexadecimal.
-func readKey(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, 1<<10))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) == 32 {
-		return b, nil
-	}
-	key, err := hex.DecodeString(strings.TrimSpace(string(b)))
-	if err != nil || len(key) != 32 {
-		return nil, fmt.Errorf("%s holds neither 32 bytes nor 64 hexadecimal digits", path)
-	}
-	return key, nil
 }
 
 // newHosts makes the authorization and resource server of every host.

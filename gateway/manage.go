@@ -24,7 +24,7 @@ type Manager struct {
 // Manage returns the Manager of the process that runs with this configuration.
 func Manage(c *Config) *Manager {
 	socket := AdminSocket(c)
-	return &Manager{socket, &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+	return &Manager{socket, &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", socket)
 		},
@@ -57,37 +57,49 @@ func (m *Manager) SelfSignedCA(ctx context.Context) (string, error) {
 }
 
 func (m *Manager) do(ctx context.Context, method, path string, in, out any) error {
-	body, err := json.Marshal(in)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	res, err := m.ask(ctx, method, path, in)
 	if err != nil {
 		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	res, err := m.client.Do(req)
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
-		return fmt.Errorf("no gateway is running here: nothing listens at %s", m.socket)
-	}
-	if err != nil {
-		return fmt.Errorf("ask the running gateway: %w", err)
 	}
 	defer res.Body.Close()
+	if out == nil {
+		return nil
+	}
 	answer, err := io.ReadAll(io.LimitReader(res.Body, 64<<20))
 	if err != nil {
 		return fmt.Errorf("ask the running gateway: %w", err)
 	}
-	if res.StatusCode != http.StatusOK {
-		var fault struct{ Error string }
-		if json.Unmarshal(answer, &fault) != nil || fault.Error == "" {
-			fault.Error = res.Status
-		}
-		return fmt.Errorf("the running gateway says: %s", fault.Error)
-	}
-	if out == nil {
-		return nil
-	}
 	return json.Unmarshal(answer, out)
+}
+
+// ask returns the answer, if it is a good one; the caller closes its body.
+func (m *Manager) ask(ctx context.Context, method, path string, in any) (*http.Response, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	res, err := m.client.Do(req)
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
+		return nil, fmt.Errorf("no gateway is running here: nothing listens at %s", m.socket)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask the running gateway: %w", err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return res, nil
+	}
+	defer res.Body.Close()
+	var fault struct{ Error string }
+	if json.NewDecoder(io.LimitReader(res.Body, 64<<10)).Decode(&fault) != nil || fault.Error == "" {
+		fault.Error = res.Status
+	}
+	return nil, fmt.Errorf("the running gateway says: %s", fault.Error)
 }
 
 // Health asks the process that runs with this configuration whether it is

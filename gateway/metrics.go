@@ -33,6 +33,11 @@ func newMetrics() *metrics {
 	return m
 }
 
+// watch shows a number that something else keeps.
+func (m *metrics) watch(name, help string, value func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+}
+
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }

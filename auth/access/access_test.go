@@ -56,7 +56,7 @@ func open(t testing.TB, algorithm string) *fixture {
 	t.Cleanup(func() { f.store.Close() })
 	f.ring = f.newRing(algorithm)
 	f.minter = NewMinter(f.ring, time.Hour, f.clock)
-	f.verifier = NewVerifier(f.ring, func(g string) bool { return f.dead[g] }, f.clock)
+	f.verifier = NewVerifier(f.ring, func(g string) (bool, error) { return f.dead[g], nil }, f.clock)
 	return f
 }
 
@@ -263,7 +263,7 @@ func TestT18_tokens_outlive_rotation_a_restart_and_reach_other_replicas(t *testi
 	if _, err := f.verify(raw); err != nil {
 		t.Errorf("after a rotation: %v", err)
 	}
-	restarted := NewVerifier(f.newRing("RS256"), func(string) bool { return false }, f.clock)
+	restarted := NewVerifier(f.newRing("RS256"), func(string) (bool, error) { return false, nil }, f.clock)
 	if _, err := restarted.Verify(t.Context(), raw, notes, notes); err != nil {
 		t.Errorf("after a restart: %v", err)
 	}

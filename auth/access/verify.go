@@ -27,13 +27,14 @@ var (
 // Verifier believes access tokens, or does not.
 type Verifier struct {
 	keys    *keys.Ring
-	revoked func(grant string) bool
+	revoked func(grant string) (bool, error)
 	now     func() time.Time
 }
 
 // NewVerifier returns a Verifier of what ring's keys signed. revoked says
-// whether a grant has ended; it is asked on every Verify and must not block.
-func NewVerifier(ring *keys.Ring, revoked func(string) bool, now func() time.Time) *Verifier {
+// whether a grant has ended, or that this cannot be known now; it is asked on
+// every Verify and must not block.
+func NewVerifier(ring *keys.Ring, revoked func(string) (bool, error), now func() time.Time) *Verifier {
 	return &Verifier{ring, revoked, now}
 }
 
@@ -133,7 +134,14 @@ func (v *Verifier) judge(t *Token, issuer, audience string) error {
 		return ErrExpired
 	case now.Add(Leeway).Before(t.NotBefore), now.Add(Leeway).Before(t.IssuedAt):
 		return fmt.Errorf("%w: not yet", ErrInvalid)
-	case t.Grant != "" && v.revoked(t.Grant):
+	case t.Grant == "":
+		return nil
+	}
+	revoked, err := v.revoked(t.Grant)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case revoked:
 		return ErrRevoked
 	}
 	return nil

@@ -56,15 +56,18 @@ func (g *Grants) Redeem(ctx context.Context, r Redemption, check func(Grant) err
 		return Grant{}, "", err
 	}
 	f, token := g.found(c)
+	// The index comes first: it may be written again, so that whoever is told
+	// that this failed can still redeem the code. Nothing may fail after it is
+	// spent.
+	if err := g.index(ctx, f.Grant); err != nil {
+		return Grant{}, "", err
+	}
 	err = g.families.Create(ctx, f.Grant.ID, f, g.life(f))
 	if errors.Is(err, store.ErrExists) {
 		return Grant{}, "", g.replayed(ctx, r)
 	}
 	if err != nil {
 		return Grant{}, "", fmt.Errorf("redeem a code: %w", err)
-	}
-	if err := g.index(ctx, f.Grant); err != nil {
-		return Grant{}, "", err
 	}
 	return f.Grant, token, nil
 }

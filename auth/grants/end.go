@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"mcp-oauth2-proxy/auth/store"
@@ -21,6 +20,15 @@ const page = 200
 // are shown. To end what has ended is no error.
 func (g *Grants) End(ctx context.Context, id string) error {
 	now := g.o.Now()
+	// The access tokens come first: whoever is told that this failed finds the
+	// family alive, and ends it again. The other way round a second try would
+	// find nothing left to do.
+	last := g.o.AccessTTL + 2*time.Minute
+	e := ended{now.Add(last)}
+	if err := g.revoked.Put(ctx, id, e, last); err != nil {
+		return fmt.Errorf("end grant %s: %w", id, err)
+	}
+	g.bury(id, e.Until)
 	err := g.families.Update(ctx, id, func(old *Family) (*Family, time.Duration, error) {
 		if old == nil {
 			return nil, 0, nil
@@ -36,91 +44,7 @@ func (g *Grants) End(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("end grant %s: %w", id, err)
 	}
-	last := g.o.AccessTTL + 2*time.Minute
-	e := ended{now.Add(last)}
-	if err := g.revoked.Put(ctx, id, e, last); err != nil {
-		return fmt.Errorf("end grant %s: %w", id, err)
-	}
-	g.bury(id, e.Until)
 	return nil
-}
-
-// Revoked says whether a grant was ended while access tokens of it may be out.
-// It asks memory only.
-func (g *Grants) Revoked(id string) bool {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	_, dead := g.dead[id]
-	return dead
-}
-
-func (g *Grants) bury(id string, until time.Time) {
-	g.mu.Lock()
-	_, before := g.dead[id]
-	g.dead[id] = until
-	g.mu.Unlock()
-	if !before && g.o.OnEnded != nil {
-		g.o.OnEnded(id)
-	}
-}
-
-// Start reads which grants were ended; no token may be verified before it.
-func (g *Grants) Start(ctx context.Context) error {
-	now := g.o.Now()
-	return each(ctx, g, g.revoked, func(id string, e ended) {
-		if now.Before(e.Until) {
-			g.bury(id, e.Until)
-		}
-	})
-}
-
-// Run follows what other replicas end, until ctx ends.
-func (g *Grants) Run(ctx context.Context) error {
-	changes, err := g.store.Watch(ctx, KindRevoked)
-	if err != nil {
-		return fmt.Errorf("watch revocations: %w", err)
-	}
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			g.tidy()
-		case c, open := <-changes:
-			if !open {
-				changes = nil
-				continue
-			}
-			if err := g.heard(ctx, c); err != nil && ctx.Err() == nil {
-				g.o.Log.ErrorContext(ctx, "a revocation was not read", "cause", err)
-			}
-		}
-	}
-}
-
-func (g *Grants) heard(ctx context.Context, c store.Change) error {
-	if c.Key == "" {
-		return g.Start(ctx)
-	}
-	e, err := g.revoked.Get(ctx, c.Key)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	g.bury(c.Key, e.Until)
-	return nil
-}
-
-// tidy forgets grants whose last access token has expired.
-func (g *Grants) tidy() {
-	now := g.o.Now()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	maps.DeleteFunc(g.dead, func(_ string, until time.Time) bool { return !now.Before(until) })
 }
 
 // logCorrupt names a record that cannot be read in the log, and lets the others

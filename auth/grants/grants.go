@@ -36,6 +36,9 @@ var (
 	ErrInvalid = errors.New("invalid grant")
 	// ErrReplayed is an ErrInvalid that ended a family.
 	ErrReplayed = errors.New("used before")
+	// ErrUnknown says that nobody here can tell whether a grant was ended: the
+	// store has not answered for too long.
+	ErrUnknown = errors.New("what was revoked is not known")
 )
 
 const (
@@ -53,6 +56,7 @@ type Options struct {
 	RefreshIdle time.Duration
 	RefreshTTL  time.Duration
 	SessionTTL  time.Duration
+	StaleAfter  time.Duration // how long Revoked answers without news from the store; 0: always
 	Now         func() time.Time
 	Log         *slog.Logger
 	OnEnded     func(grant string) // told of every grant that ended, wherever that happened
@@ -70,8 +74,9 @@ type Grants struct {
 	users    store.Bucket[user]
 	sessions store.Bucket[Session]
 
-	mu   sync.RWMutex
-	dead map[string]time.Time // revoked grants, until their last access token has expired
+	mu     sync.RWMutex
+	dead   map[string]time.Time // revoked grants, until their last access token has expired
+	unread unread
 }
 
 // New returns the memory kept in s.
@@ -92,6 +97,7 @@ func New(s store.Store, o Options) *Grants {
 		users:    store.Names[user](s, KindUser),
 		sessions: store.Secrets[Session](s, KindSession),
 		dead:     map[string]time.Time{},
+		unread:   unread{keys: map[string]bool{}},
 	}
 }
 

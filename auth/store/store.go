@@ -98,6 +98,11 @@ type Store interface {
 	// one Change without a key. That a record ran out of time is not reported.
 	Watch(ctx context.Context, kinds ...Kind) (<-chan Change, error)
 
+	// Behind is for how long a change by another replica may have been there
+	// without Watch having reported it: next to nothing while the medium
+	// answers, and 0 always where there are no replicas. It does not block.
+	Behind() time.Duration
+
 	// Close ends every watch and lets go of the medium. Verbs return ErrClosed
 	// from then on. Closing twice is no error.
 	Close() error

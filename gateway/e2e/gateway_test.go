@@ -5,6 +5,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -110,15 +111,20 @@ func writeConfig(t *testing.T, conf settings) string {
 	return file
 }
 
-// freeAddr is an address of this machine on which nobody listens.
+// freeAddr is an address of this machine on which nobody listens. Its port is
+// none that the system gives to outgoing connections: they would keep a program
+// from coming back to it.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 12000+rand.IntN(20000)))
+		if err == nil {
+			defer func() { _ = l.Close() }()
+			return l.Addr().String()
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 func port(t *testing.T, addr string) string {

@@ -39,11 +39,21 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		back.Set("error", "invalid_request")
 	default:
 		code = random()
-		p.codes[code] = issued{p.user, q.Get("redirect_uri"), q.Get("code_challenge"), q.Get("nonce"), q.Get("scope")}
+		p.codes[code] = issued{p.person(r), q.Get("redirect_uri"), q.Get("code_challenge"), q.Get("nonce"), q.Get("scope")}
 		back.Set("code", code)
 	}
 	redirect.RawQuery = back.Encode()
 	http.Redirect(w, r, redirect.String(), http.StatusFound)
+}
+
+// person is who sits before the browser: whom its cookie names, else whom the
+// test says.
+func (p *Provider) person(r *http.Request) User {
+	c, err := r.Cookie(PersonCookie)
+	if err != nil {
+		return p.user
+	}
+	return User{Sub: c.Value, Email: c.Value + "@example.com", Username: c.Value}
 }
 
 // redeem spends the code of a token request. A string is the error.

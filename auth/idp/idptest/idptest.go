@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,6 +31,10 @@ const (
 	UserInfo  = "/userinfo"
 	Keys      = "/jwks"
 )
+
+// PersonCookie lets each browser of a crowd have its own account: its value is
+// the subject, and the name in front of @example.com.
+const PersonCookie = "person"
 
 // A User is somebody with an account at the provider.
 type User struct {
@@ -160,6 +165,13 @@ func (p *Provider) Prompts() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]string(nil), p.prompts...)
+}
+
+// Tokens returns the access tokens that were issued.
+func (p *Provider) Tokens() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Keys(p.tokens))
 }
 
 func (p *Provider) discovery(w http.ResponseWriter, _ *http.Request) {

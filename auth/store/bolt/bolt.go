@@ -105,6 +105,9 @@ func (s *Store) Watch(ctx context.Context, kinds ...store.Kind) (<-chan store.Ch
 	return s.hub.Watch(ctx, kinds...)
 }
 
+// Behind implements store.Store.
+func (s *Store) Behind() time.Duration { return 0 }
+
 // Close implements store.Store. It waits for the verbs that are at work, and
 // for a backup.
 func (s *Store) Close() error {

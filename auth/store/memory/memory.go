@@ -180,6 +180,9 @@ func (s *Store) Watch(ctx context.Context, kinds ...store.Kind) (<-chan store.Ch
 	return s.hub.Watch(ctx, kinds...)
 }
 
+// Behind implements store.Store.
+func (s *Store) Behind() time.Duration { return 0 }
+
 // Close implements store.Store. The records are gone.
 func (s *Store) Close() error {
 	s.mu.Lock()

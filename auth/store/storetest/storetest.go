@@ -83,7 +83,8 @@ const (
 	kind  store.Kind = "code"
 	other store.Kind = "grant"
 
-	brief = 20 * time.Millisecond
+	// brief is longer than any verb takes, or a record would be gone too soon.
+	brief = 250 * time.Millisecond
 )
 
 // expire lets every record written with a ttl of brief run out.
