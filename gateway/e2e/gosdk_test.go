@@ -23,7 +23,7 @@ func TestGoSDKClient(t *testing.T) {
 		t.Run(host, func(t *testing.T) {
 			session := connect(t, &mcp.StreamableClientTransport{
 				Endpoint: w.origin(host) + "/mcp", HTTPClient: w.client(t),
-				OAuthHandler: person(t, w.client(t), func(url string) { browse(t, w.authority).consents(t, url, "Go SDK", names[host]) }),
+				OAuthHandler: signsIn(t, w.client(t), func(url string) { browse(t, w.authority).consents(t, url, "Go SDK", names[host]) }),
 			})
 			tools, err := session.ListTools(t.Context(), nil)
 			if err != nil {
@@ -39,9 +39,9 @@ func TestGoSDKClient(t *testing.T) {
 	}
 }
 
-// person answers the SDK's wish for a code: consents goes to the URL with a
+// signsIn answers the SDK's wish for a code: consents goes to the URL with a
 // browser, and the code comes back to a listener here.
-func person(t *testing.T, hc *http.Client, consents func(url string)) auth.OAuthHandler {
+func signsIn(t *testing.T, hc *http.Client, consents func(url string)) auth.OAuthHandler {
 	t.Helper()
 	answers := make(chan *auth.AuthorizationResult, 1)
 	listener := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

@@ -38,8 +38,8 @@ func TestHTTP2FailsNothingThatPlainGoDoesNot(t *testing.T) {
 	var baseline, ours []string
 	var all, same int
 	var both sync.WaitGroup
-	both.Go(func() { baseline, all = h2spec(t, plain.Listener.Addr().String()) })
-	both.Go(func() { ours, same = h2spec(t, addr) })
+	both.Go(func() { baseline, all = specFailures(t, plain.Listener.Addr().String()) })
+	both.Go(func() { ours, same = specFailures(t, addr) })
 	both.Wait()
 	t.Logf("of %d checks plain net/http fails %d, the gateway %d", all, len(baseline), len(ours))
 	if all < 140 || same != all {
@@ -52,8 +52,8 @@ func TestHTTP2FailsNothingThatPlainGoDoesNot(t *testing.T) {
 	}
 }
 
-// h2spec runs it, and returns what failed of how many.
-func h2spec(t *testing.T, addr string) (failed []string, all int) {
+// specFailures runs h2spec, and returns what failed of how many.
+func specFailures(t *testing.T, addr string) (failed []string, all int) {
 	t.Helper()
 	report := filepath.Join(t.TempDir(), "report.xml")
 	// It ends with 1 if anything failed; the report says what.

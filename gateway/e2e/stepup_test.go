@@ -41,7 +41,7 @@ func TestStepUp(t *testing.T) {
 		origin := startDemo(t)
 		b := browse(t, nil)
 		visits := []func(*testing.T, string){b.allowsReading, b.allowsMore}
-		session := connect(t, &mcp.StreamableClientTransport{Endpoint: origin + "/mcp", OAuthHandler: person(t, nil, func(url string) {
+		session := connect(t, &mcp.StreamableClientTransport{Endpoint: origin + "/mcp", OAuthHandler: signsIn(t, nil, func(url string) {
 			if len(visits) == 0 {
 				t.Errorf("the client asks for a browser a third time: %s", url)
 				return
