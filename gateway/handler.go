@@ -97,11 +97,12 @@ func (s *site) door(next echo.HandlerFunc) echo.HandlerFunc {
 		req.Host = route.Host
 		req.RemoteAddr = net.JoinHostPort(s.address(req), "0") // what upstreams are told
 		s.guard(c, route.Host)
-		preflight := s.origins.share(c.Response().Header(), req, route.Origin)
-		if kindOf(req.URL.Path) == kindCall && !s.origins.allow(req.Header.Get("Origin"), route.Origin) {
+		// A public host speaks to browsers for itself.
+		preflight := !route.Public && s.origins.share(c.Response().Header(), req, route.Origin)
+		if (route.Public || kindOf(req.URL.Path) == kindCall) && !s.origins.allow(req.Header.Get("Origin"), route.Origin) {
 			return forbidden("pages of this origin may not call MCP servers here")
 		}
-		if preflight && !route.Public {
+		if preflight {
 			return c.NoContent(http.StatusNoContent)
 		}
 		if req.Header.Get("Service-Worker") == "script" {

@@ -138,3 +138,20 @@ func TestPublic_hosts_have_nothing_of_the_gateway(t *testing.T) {
 		t.Errorf("the client's Authorization is %q", got)
 	}
 }
+
+func TestPublic_hosts_speak_for_themselves_to_browsers(t *testing.T) {
+	o := notesServer()
+	o.Before = func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Access-Control-Allow-Origin", "https://chosen-by-the-upstream.example")
+		return false
+	}
+	f := newFixture(t, before(o), with("PROXY_ALLOWEDORIGINS", "*"), serving(`[{"host":"notes.example.com","endpoint":"%[1]s","public":true},{"host":"mail.example.com","endpoint":"%[1]s"}]`))
+	for _, path := range []string{"/mcp", "/token", resourceMetadata} {
+		for _, method := range []string{http.MethodPost, http.MethodOptions} {
+			a := f.ask(t, method, notes+path, `{}`, "Origin", "https://app.example", "Access-Control-Request-Method", "POST", "Content-Type", "application/json")
+			if got := a.Header.Values("Access-Control-Allow-Origin"); !slices.Equal(got, []string{"https://chosen-by-the-upstream.example"}) {
+				t.Errorf("%s %s: %q", method, path, got)
+			}
+		}
+	}
+}
