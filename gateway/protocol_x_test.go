@@ -189,3 +189,26 @@ func TestX15_a_server_that_does_not_answer_says_when_to_try_again_and_is_down(t 
 		t.Errorf("after it is gone: %s\n%s", ready, metric)
 	}
 }
+
+func TestH9_headers_may_be_long_but_not_endless(t *testing.T) {
+	f := newFixture(t)
+	s := httptest.NewUnstartedServer(nil)
+	s.Config = f.server(t.Context(), f.Gateway)
+	s.Start()
+	defer s.Close()
+	token := f.tokenOf(t, ada, "client-1")
+	for size, want := range map[int]int{16 << 10: http.StatusOK, 60 << 10: http.StatusOK, 80 << 10: http.StatusRequestHeaderFieldsTooLarge} {
+		r := newRequest(t, http.MethodPost, s.URL+"/mcp", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ping"}}`,
+			"Content-Type", "application/json", "Accept", "application/json, text/event-stream", "Authorization", "Bearer "+token,
+			"Mcp-Param-Long", strings.Repeat("x", size))
+		r.Host = "notes.example.com"
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%d bytes: %s, want %d", size, res.Status, want)
+		}
+	}
+}

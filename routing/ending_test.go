@@ -176,3 +176,35 @@ func TestAReaderThatDoesNotReadHoldsNobodyUp(t *testing.T) {
 	<-returned // X19: although nobody reads
 	<-returned
 }
+
+func TestAResetOfHTTP2EndsTheCall(t *testing.T) {
+	gone := make(chan struct{})
+	f := newFront(t, upstreamOf(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery != "leaves" {
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: 1\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		close(gone)
+	}))
+	s := httptest.NewUnstartedServer(f)
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	ctx, leave := context.WithCancel(t.Context())
+	res, err := s.Client().Do(get(t, s.URL+"/mcp?leaves").WithContext(ctx))
+	if err != nil || res.ProtoMajor != 2 {
+		t.Fatalf("%v, %v", res, err)
+	}
+	defer res.Body.Close()
+	event(t, bufio.NewReader(res.Body))
+	leave() // of the connection, this stream alone
+	<-gone  // X12
+	again, err := s.Client().Do(get(t, s.URL+"/mcp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Body.Close()
+}

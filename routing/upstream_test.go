@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -384,5 +385,36 @@ func TestWhatListens(t *testing.T) {
 				t.Errorf("the body is %q now, %v", rest, err)
 			}
 		})
+	}
+}
+
+func TestAConnectionServesOneHostAlone(t *testing.T) {
+	var mu sync.Mutex
+	by := map[string]map[string]bool{} // connection → credentials that came over it
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if by[r.RemoteAddr] == nil {
+			by[r.RemoteAddr] = map[string]bool{}
+		}
+		by[r.RemoteAddr][r.Header.Get("Authorization")] = true
+	}))
+	defer s.Close()
+	var fronts []*front
+	for _, host := range []string{"a.example", "b.example"} {
+		fronts = append(fronts, newFront(t, routing.Config{Host: host, Endpoint: parse(t, s.URL+"/mcp"), Authorization: "Bearer of-" + host}))
+	}
+	for range 3 {
+		for _, f := range fronts {
+			f.post(t, "{}")
+		}
+	}
+	if len(by) != 2 {
+		t.Errorf("%d connections, want one for each host, used again", len(by))
+	}
+	for conn, credentials := range by {
+		if len(credentials) != 1 {
+			t.Errorf("%s carried %v", conn, credentials)
+		}
 	}
 }
