@@ -165,7 +165,7 @@ func TestAReaderThatDoesNotReadHoldsNobodyUp(t *testing.T) {
 	}
 	defer res.Body.Close()
 	go func() {
-		for range arrived { //nolint:revive // its server never waits
+		for range arrived { // its server never waits
 		}
 	}()
 	if n, err := io.CopyN(io.Discard, res.Body, 64<<20); err != nil {
