@@ -37,7 +37,7 @@ func (h *host) call(c echo.Context) error {
 	if !h.route.Serves(req.URL.EscapedPath()) {
 		return echo.ErrNotFound
 	}
-	if wait, ok := h.g.requests.Take(limitRequests, t.Subject); !ok {
+	if wait, ok := h.g.requests.take(limitRequests, t.Subject); !ok {
 		return tooMany("too_many_requests", "too many requests of this user in a minute", wait)
 	}
 	if err := h.route.Authorize(req.Context(), req, t.Scopes); err != nil {

@@ -44,14 +44,19 @@ func newLimits(perMinute map[auth.Limit]int, now func() time.Time) *limits {
 }
 
 // Take implements auth.Limiter.
-func (l *limits) Take(what auth.Limit, key string) (time.Duration, bool) {
+func (l *limits) Take(what auth.Limit, address string) (time.Duration, bool) {
+	return l.take(what, network(address))
+}
+
+// take is Take for what has no address, such as a user.
+func (l *limits) take(what auth.Limit, key string) (time.Duration, bool) {
 	limit := float64(l.perMinute[what])
 	if limit <= 0 {
 		return 0, true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.bucket(bucketKey{what, network(key)}, limit)
+	b := l.bucket(bucketKey{what, key}, limit)
 	now := l.now()
 	if elapsed := now.Sub(b.at); elapsed > 0 { // the clock may jump back
 		b.tokens = min(limit, b.tokens+limit*elapsed.Minutes())

@@ -1,11 +1,15 @@
 package routing_test
 
 import (
+	"bytes"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"mcp-oauth2-proxy/routing"
 )
@@ -66,4 +70,61 @@ func BenchmarkLookup(b *testing.B) {
 			b.Fatal()
 		}
 	}
+}
+
+// BenchmarkOpenStreams opens event streams that are silent, and reports what
+// each costs: the gateway's two connections and goroutines, kept alive. Its
+// server and its clients are bare sockets, which cost next to nothing here.
+func BenchmarkOpenStreams(b *testing.B) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	head := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n: x\n\n\r\n")
+	var held []net.Conn
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			held = append(held, conn)
+			_, _ = conn.Read(make([]byte, 4096))
+			_, _ = conn.Write(head)
+		}
+	}()
+	c := routing.Config{IdentityHeaders: true, Endpoint: parse(b, "http://"+l.Addr().String()+"/mcp"), KeepAlive: time.Minute}
+	f := newFront(b, c, keyed)
+	request := []byte("GET /mcp HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nAuthorization: Bearer x\r\n\r\n")
+	answer := make([]byte, 4096)
+	before := inUse()
+	var open []net.Conn
+	for b.Loop() {
+		conn, err := net.Dial("tcp", f.Listener.Addr().String())
+		if err == nil {
+			_, err = conn.Write(request)
+		}
+		for got := 0; err == nil && !bytes.Contains(answer[:got], []byte(": x\n\n")); {
+			var n int
+			n, err = conn.Read(answer[got:])
+			got += n
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		open = append(open, conn)
+	}
+	b.ReportMetric(float64(inUse()-before)/float64(len(open)), "B/stream")
+	for _, conn := range open {
+		_ = conn.Close()
+	}
+}
+
+// inUse is the memory of heap and stacks after a collection.
+func inUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse
 }

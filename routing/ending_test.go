@@ -79,8 +79,12 @@ func TestNothingIsAddedToWhatIsNoStreamOfEvents(t *testing.T) {
 func ended(t *testing.T, c routing.Config, why error) ([]byte, error) {
 	t.Helper()
 	f := newFront(t, c)
-	ctx, cancel := context.WithCancelCause(t.Context())
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.route.Forward(w, r.WithContext(ctx), ada) }))
+	end := make(chan error, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancelCause(r.Context())
+		go func() { cancel(<-end) }()
+		f.route.Forward(w, r.WithContext(ctx), ada)
+	}))
 	defer s.Close()
 	res, err := http.DefaultClient.Do(get(t, s.URL+"/mcp"))
 	if err != nil {
@@ -89,7 +93,7 @@ func ended(t *testing.T, c routing.Config, why error) ([]byte, error) {
 	defer res.Body.Close()
 	r := bufio.NewReader(res.Body)
 	event(t, r)
-	cancel(why)
+	end <- why
 	return io.ReadAll(r)
 }
 
@@ -136,10 +140,12 @@ func TestAReaderThatDoesNotReadHoldsNobodyUp(t *testing.T) {
 	defer s.CloseClientConnections()
 	// Both share one connection to the server.
 	f := newFront(t, routing.Config{Endpoint: parse(t, s.URL+"/mcp"), TLS: routing.TLS{CAFile: authorityOf(t, s)}, KeepAlive: time.Millisecond})
-	ctx, revoke := context.WithCancelCause(t.Context())
+	revoked := make(chan error, 2)
 	returned := make(chan struct{}, 2)
 	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() { returned <- struct{}{} }()
+		ctx, cancel := context.WithCancelCause(r.Context())
+		go func() { cancel(<-revoked) }()
 		f.route.Forward(w, r.WithContext(ctx), ada)
 	}))
 	defer slow.Close()
@@ -159,13 +165,46 @@ func TestAReaderThatDoesNotReadHoldsNobodyUp(t *testing.T) {
 	}
 	defer res.Body.Close()
 	go func() {
-		for range arrived { //nolint:revive // its server never waits
+		for range arrived { // its server never waits
 		}
 	}()
 	if n, err := io.CopyN(io.Discard, res.Body, 64<<20); err != nil {
 		t.Errorf("X7 the other stream stops after %d bytes: %v", n, err)
 	}
-	revoke(errors.New("the grant has ended"))
+	revoked <- errors.New("the grant has ended")
+	revoked <- errors.New("the grant has ended")
 	<-returned // X19: although nobody reads
 	<-returned
+}
+
+func TestAResetOfHTTP2EndsTheCall(t *testing.T) {
+	gone := make(chan struct{})
+	f := newFront(t, upstreamOf(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery != "leaves" {
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: 1\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		close(gone)
+	}))
+	s := httptest.NewUnstartedServer(f)
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	ctx, leave := context.WithCancel(t.Context())
+	res, err := s.Client().Do(get(t, s.URL+"/mcp?leaves").WithContext(ctx))
+	if err != nil || res.ProtoMajor != 2 {
+		t.Fatalf("%v, %v", res, err)
+	}
+	defer res.Body.Close()
+	event(t, bufio.NewReader(res.Body))
+	leave() // of the connection, this stream alone
+	<-gone  // X12
+	again, err := s.Client().Do(get(t, s.URL+"/mcp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Body.Close()
 }

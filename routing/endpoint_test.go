@@ -1,7 +1,6 @@
 package routing_test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -101,6 +100,7 @@ func TestMessagesOfTheLegacyTransportAreOfWhoseStreamItIs(t *testing.T) {
 		"X21 in another case":                  {ada, "/m?SESSIONID=s%2B1", ""},
 		"X21 as Python calls it":               {ada, "/m?session_id=s%2B1", ""},
 		"X21 as an element of a list":          {ada, "/m?sessionId[]=s%2B1", ""},
+		"X21 as an element of an object":       {ada, "/m?sessionId[a]=s%2B1", ""},
 		"X21 behind a semicolon":               {ada, "/m?a=b;sessionId=s%2B1", ""},
 		"X21 beside the caller's own":          {ada, at + "&sessionId=s%2B1", ""},
 		"X21 the same in another encoding":     {ada, strings.Replace(at, "s%2B1", "%73%2b1", 1), "/m?x=%20;&sessionId=%73%2b1&y"},
@@ -120,6 +120,7 @@ func TestAnEndpointThatTheClientWroteIsBoundToNobody(t *testing.T) {
 	c := upstreamOf(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprintf(w, "event: endpoint\ndata: /m?%s\n\n", r.URL.RawQuery)
+		_ = http.NewResponseController(w).Flush()
 	})
 	f := newFront(t, c, keyed)
 	body, _ := io.ReadAll(f.as(t, ada, "GET", "/sse?session%49d=bobs", "Accept", "text/event-stream").Body)
@@ -152,25 +153,30 @@ func TestStreamsAreAskedForInPlainWords(t *testing.T) {
 	}
 }
 
-func TestTheEventBeforeItsEndIsHeldButNothingElse(t *testing.T) {
-	step := make(chan string)
-	f := newFront(t, upstreamOf(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		_ = http.NewResponseController(w).Flush()
-		for piece := range step {
-			_, _ = io.WriteString(w, piece)
-			_ = http.NewResponseController(w).Flush()
-		}
-	}), keyed)
-	defer close(step)
-	res := f.as(t, ada, "GET", "/sse")
-	r := bufio.NewReader(res.Body)
-	// Each line has to be here before the next is sent.
-	for _, line := range []string{": first\n\n", "data: 1\n\n", "data: 2\n", "\n", "data: 3"} {
-		step <- line
-		got := make([]byte, len(line))
-		if _, err := io.ReadFull(r, got); err != nil || string(got) != line {
-			t.Fatalf("X7 %q, %v, want %q", got, err, line)
-		}
+func TestTheFirstEventIsHeldToItsEndButNothingElse(t *testing.T) {
+	for name, pieces := range map[string][]string{
+		"X7 a stream":                          {": first\n\n", "data: 1\n\n", "data: 2\n", "\n", "data: 3"},
+		"X7 an event that is too long to hold": {"data: " + strings.Repeat("x", 9000), "y", "\n\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			step := make(chan string)
+			defer close(step)
+			f := newFront(t, upstreamOf(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				_ = http.NewResponseController(w).Flush()
+				for piece := range step {
+					_, _ = io.WriteString(w, piece)
+					_ = http.NewResponseController(w).Flush()
+				}
+			}), keyed)
+			res := f.as(t, ada, "GET", "/sse")
+			for _, piece := range pieces { // each has to be here before the next is sent
+				step <- piece
+				got := make([]byte, len(piece))
+				if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != piece {
+					t.Fatalf("%.50q, %v, want %.50q", got, err, piece)
+				}
+			}
+		})
 	}
 }

@@ -19,11 +19,12 @@ var asserted = map[byte][]string{
 	's': {"ssl-client"},
 	't': {"tailscale-", "true-client-ip"},
 	'x': {
-		"x-amzn-mtls-", "x-amzn-oidc-", "x-auth-request", "x-auth-user", "x-auth-email", "x-authenticated", "x-authentik-",
+		"x-amzn-mtls-", "x-amzn-oidc-", "x-auth-request", "x-auth-user", "x-auth-email", "x-auth-groups", "x-auth-subject", "x-authenticated", "x-authentik-",
 		"x-client-cert", "x-client-dn", "x-client-ip", "x-client-verify", "x-cluster-client-ip", "x-consumer-",
 		"x-credential-", "x-email", "x-envoy-", "x-forwarded", "x-goog-authenticated-user", "x-goog-iap-", "x-groups",
-		"x-host", "x-http-method", "x-id-token", "x-jwt-", "x-method-override", "x-ms-client-principal", "x-ms-token",
-		"x-original-", "x-pomerium-", "x-real-ip", "x-remote-", "x-rewrite-url", "x-ssl-", "x-subject", "x-user", "x-vouch-",
+		"x-host", "x-http-method", "x-id-token", "x-jwt-", "x-method-override", "x-ms-client-principal", "x-ms-token", "x-oidc-",
+		"x-original-", "x-pomerium-", "x-preferred-username", "x-principal", "x-real-ip", "x-remote-", "x-rewrite-url", "x-saml-",
+		"x-scopes", "x-spiffe-", "x-ssl-", "x-sso-", "x-subject", "x-user", "x-vouch-",
 		"x-webauth-",
 	},
 }

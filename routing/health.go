@@ -59,7 +59,7 @@ func (r *Route) Probe(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout+handshakeTimeout)
 	defer cancel()
-	if err := r.connect(ctx); ctx.Err() != context.Canceled { //nolint:errorlint // the context's own error
+	if err := r.connect(ctx); ctx.Err() != context.Canceled {
 		r.seen(err)
 		r.monitor.heard.Store(false)
 	}

@@ -53,6 +53,7 @@ func TestSilentStreamsGetAComment(t *testing.T) {
 				}
 				time.Sleep(time.Hour)
 				synctest.Wait()
+				p.beat() // it may have begun just then
 				if got := w.Body.String(); got != tc.want {
 					t.Errorf("written after the end: %q", strings.TrimPrefix(got, tc.want))
 				}

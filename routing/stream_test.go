@@ -129,6 +129,9 @@ func TestADeadlineOfTheGatewayIsATimeout(t *testing.T) {
 	if err != nil || res.StatusCode != http.StatusGatewayTimeout {
 		t.Errorf("X15 %v %v", res, err)
 	}
+	if h := f.route.Health(); h.Known {
+		t.Errorf("it says something about the server: %+v", h)
+	}
 }
 
 func TestManyStreamsAtOnce(t *testing.T) {

@@ -92,7 +92,7 @@ func newFleet(t *testing.T, h http.HandlerFunc) *fleet {
 }
 
 func (f *fleet) get(query string) (*http.Response, error) {
-	req, err := http.NewRequest(http.MethodGet, f.url+"?"+query, nil) //nolint:noctx // it ends with the stream
+	req, err := http.NewRequest(http.MethodGet, f.url+"?"+query, nil) // it ends with the stream
 	if err != nil {
 		return nil, err
 	}
