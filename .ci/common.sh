@@ -67,6 +67,8 @@ install() {
 		need testssl testssl.sh dnsutils bsdextrautils &&
 		need systemd-socket-activate systemd &&
 		need ip iproute2 &&
+		need pg_ctlcluster postgresql &&
+		need haproxy haproxy &&
 		go build -o "$work/count" .ci/count.go &&
 		tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint v2.15.0
 }

@@ -43,7 +43,6 @@ type Options struct {
 	Listening func()    // told when every port is open
 
 	Listeners []net.Listener // opened already, as by HandedOver; used where they fit an address
-	Store     store.Store    // default: as configured; whoever gives one closes it
 }
 
 // DemoSignin fills in the local sign-in form. It is for a demonstration on
@@ -110,12 +109,10 @@ func (g *Gateway) open(ctx context.Context) error {
 	if err := g.openAudit(); err != nil {
 		return err
 	}
-	if g.engine, g.store = g.o.Store, g.o.Store; g.store == nil {
-		if g.engine, g.store, err = openStore(ctx, c.Store, g.log); err != nil {
-			return err
-		}
-		g.closers = append(g.closers, g.engine)
+	if g.engine, g.store, err = openStore(ctx, c.Store, g.log); err != nil {
+		return err
 	}
+	g.closers = append(g.closers, g.engine)
 	g.metrics.watch("store_behind_seconds", "For how long changes by other replicas may not have been heard of.", func() float64 {
 		return g.store.Behind().Seconds()
 	})

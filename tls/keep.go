@@ -141,9 +141,12 @@ func (a *Automatic) read(ctx context.Context, name string) (*tls.Certificate, er
 	if err != nil {
 		return nil, fmt.Errorf("read the certificate: %w", err)
 	}
-	cert, err := tls.X509KeyPair(raw, raw)
-	if err != nil || cert.Leaf.VerifyHostname(name) != nil {
-		a.o.Log.WarnContext(ctx, "the stored certificate cannot be used", "host", name, "cause", err)
+	cert, unusable := tls.X509KeyPair(raw, raw)
+	if unusable == nil {
+		unusable = cert.Leaf.VerifyHostname(name)
+	}
+	if unusable != nil {
+		a.o.Log.WarnContext(ctx, "the stored certificate cannot be used", "host", name, "cause", unusable)
 		return nil, nil
 	}
 	return &cert, nil

@@ -66,10 +66,8 @@ func (a *Automatic) interrupted(ctx context.Context, name string, last attempt, 
 	return a.keepAttempt(ctx, name, last)
 }
 
-// orderLimit bounds an order. autocert bounds itself by as much.
-const orderLimit = 5 * time.Minute
-
-// order gets a certificate, as what the cache keeps of it.
+// order gets a certificate, as what the cache keeps of it. autocert gives up
+// after five minutes.
 //
 // Each order has a Manager of its own, so that it is us who decide when the CA
 // is asked: a Manager that has been given a host would ask again by itself, at

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -61,7 +62,7 @@ func answered(e *acme.Error, err error) failure {
 	if says == "" {
 		says = fmt.Sprintf("status %d", e.StatusCode)
 	}
-	if wait, limited := acme.RateLimit(e); limited || e.StatusCode == 429 {
+	if wait, limited := acme.RateLimit(e); limited || e.StatusCode == http.StatusTooManyRequests {
 		if wait <= 0 {
 			wait = limitAgain
 		}

@@ -116,8 +116,6 @@ func terminate(t *testing.T, dir string) int {
 // A stop waits for calls, and ends streams at once: their clients come back.
 func TestStreamsEndAtOnceWhenTheGatewayStops(t *testing.T) {
 	g, a, origin := newPlainSite(t)
-	s := &site{gateway: g, publicCA: &publicCA{}, origin: origin, host: "mcp.example.test"}
-	_ = s
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, origin+"/stream", nil)
