@@ -59,6 +59,11 @@ tool() {
 	[[ -x "$tool" ]] || GOBIN="$cache/bin/$3" GOFLAGS=-mod=mod go install "$2@$3"
 }
 
+# postgres_bin is a program of PostgreSQL's, which Debian keeps out of the PATH.
+postgres_bin() {
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' | tail -n 1 | grep . || echo initdb
+}
+
 install() {
 	need gcc gcc libc6-dev && # for the race detector
 		need npm nodejs npm &&
@@ -66,6 +71,8 @@ install() {
 		need certutil libnss3-tools &&
 		need testssl testssl.sh dnsutils bsdextrautils &&
 		need systemd-socket-activate systemd &&
+		need haproxy haproxy &&
+		need "$(postgres_bin)" postgresql &&
 		need ip iproute2 &&
 		need pg_ctlcluster postgresql &&
 		need haproxy haproxy &&

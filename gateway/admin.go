@@ -234,6 +234,15 @@ func (g *Gateway) revoke(ctx context.Context, v Revocation) (int, error) {
 	if err != nil {
 		return n, err
 	}
+	if v.Grant != "" && n == 0 {
+		damaged, err := g.grants.EndDamaged(ctx, v.Grant)
+		if err != nil {
+			return n, err
+		}
+		if damaged {
+			n++
+		}
+	}
 	for subject, named := range subjects {
 		if named {
 			if err := g.grants.SignOutEverywhere(ctx, subject); err != nil {

@@ -41,10 +41,23 @@ func (g *Grants) End(ctx context.Context, id string) error {
 		// says that the code was spent.
 		return &f, g.life(f), nil
 	})
+	if errors.Is(err, store.ErrCorrupt) {
+		// What it said is lost. That it was there must not be: its code was spent.
+		err = g.families.Put(ctx, id, Family{Grant: Grant{ID: id}, Ended: now}, last)
+	}
 	if err != nil {
 		return fmt.Errorf("end grant %s: %w", id, err)
 	}
 	return nil
+}
+
+// EndDamaged ends a grant whose record cannot be read, and says whether it is
+// such a one: nothing else finds it.
+func (g *Grants) EndDamaged(ctx context.Context, id string) (bool, error) {
+	if _, err := g.families.Get(ctx, id); !errors.Is(err, store.ErrCorrupt) {
+		return false, nil
+	}
+	return true, g.End(ctx, id)
 }
 
 // logCorrupt names a record that cannot be read in the log, and lets the others

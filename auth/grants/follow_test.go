@@ -122,3 +122,23 @@ func TestC4_a_redemption_that_failed_with_the_store_can_be_repeated(t *testing.T
 		t.Errorf("and once more: %v, want ErrReplayed", err)
 	}
 }
+
+func TestT17_a_grant_whose_record_is_damaged_can_be_ended(t *testing.T) {
+	f := open(t)
+	gr, token := f.redeem()
+	if err := f.store.Put(t.Context(), KindFamily, gr.ID, []byte("half a rec"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if damaged, err := f.EndDamaged(t.Context(), gr.ID); !damaged || err != nil {
+		t.Errorf("got %v, %v", damaged, err)
+	}
+	if !revoked(t, f.Grants, gr.ID) {
+		t.Error("access tokens are still good")
+	}
+	if _, _, err := f.Rotate(t.Context(), use(token), same); !errors.Is(err, ErrInvalid) {
+		t.Errorf("refresh: %v", err)
+	}
+	if damaged, err := f.EndDamaged(t.Context(), gr.ID); damaged || err != nil {
+		t.Errorf("a second time: %v, %v", damaged, err)
+	}
+}

@@ -5,7 +5,8 @@
 //
 //	go test -tags e2e ./...
 //
-// needs npm, Chromium and certutil; what comes from npm is pinned in parts/ and
+// needs npm, Chromium, certutil, PostgreSQL and HAProxy, all of them Debian's;
+// what comes from npm is pinned in parts/ and
 // is put in the user's cache folder on first use. Nothing is skipped when a
 // part is missing: the test fails and names it.
 package e2e

@@ -29,9 +29,8 @@ func TestExpiredRecordsLeaveABoundedFile(t *testing.T) {
 	for round := range 2 {
 		fill(t, s, n, fmt.Sprint("round", round))
 		passed.Add(int64(time.Hour))
-		removed, err := s.Sweep(t.Context(), time.Unix(1_800_000_000, passed.Load()))
-		if err != nil || removed != n {
-			t.Fatalf("%d of %d records were swept, %v", removed, n, err)
+		if _, err := s.Sweep(t.Context(), time.Unix(1_800_000_000, passed.Load())); err != nil {
+			t.Fatal(err)
 		}
 		sizes = append(sizes, size(t, path))
 	}

@@ -182,7 +182,7 @@ func TestCorruptRecordFailsAlone(t *testing.T) {
 	}
 	d.exec(t, "update "+schema+`.mcp_oauth2_proxy_records set value = '{"half a rec' where kind = 'family' and position('ada@example.com'::bytea in value) > 0`)
 	ada.expects(t, ada.posting(t, "/token", "grant_type=refresh_token&client_id="+ada.clientID+"&refresh_token="+adas.Refresh), http.StatusServiceUnavailable)
-	c.replicas[0].says(t, `record cannot be read: family`)
+	id := c.replicas[0].says(t, `record cannot be read: family \\"([\w-]+)\\"`)[1]
 	if _, a, err := ben.refresh(t.Context(), bens.Refresh); err != nil || a.status != http.StatusOK {
 		t.Errorf("somebody else is answered %v, %v", a, err)
 	}
@@ -192,4 +192,8 @@ func TestCorruptRecordFailsAlone(t *testing.T) {
 	if _, err := ada.session(t.Context()); err != nil {
 		t.Errorf("whose record it was cannot begin anew: %v", err)
 	}
+	if said := c.replicas[0].command(t, "revoke", "--grant", id); said != "1 grants ended\n" {
+		t.Errorf("revoke says %s", said)
+	}
+	ada.expects(t, ada.calling(t, adas.Access), http.StatusUnauthorized)
 }

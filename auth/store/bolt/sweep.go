@@ -97,9 +97,16 @@ func (s *Store) sweepUntil(ctx context.Context) {
 	defer close(s.stopped)
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	began, clock := time.Now(), jumps{}
 	for {
-		if _, err := s.Sweep(ctx, s.now()); err != nil && !errors.Is(err, context.Canceled) {
-			s.log.Error("expired records were not removed", slog.String("path", s.path), slog.Any("cause", err))
+		now, passed := s.now(), time.Since(began)
+		if by := clock.ahead(now, passed); by > 0 {
+			s.log.Warn("the clock has jumped ahead: what has expired by it is kept for a while", slog.Duration("by", by))
+		}
+		if !clock.holds(passed) {
+			if _, err := s.Sweep(ctx, now); err != nil && !errors.Is(err, context.Canceled) {
+				s.log.Error("expired records were not removed", slog.String("path", s.path), slog.Any("cause", err))
+			}
 		}
 		select {
 		case <-tick.C:

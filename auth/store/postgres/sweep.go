@@ -49,11 +49,11 @@ func (s *Store) sweepOnce(ctx context.Context) (removed int, more bool, err erro
 		if err := tx.QueryRow(ctx, "select pg_try_advisory_xact_lock("+lockSweep+")").Scan(&mine); err != nil || !mine {
 			return err
 		}
-		records, err := tx.Exec(ctx, sweepRecordsSQL, sweepBatch)
+		changes, err := tx.Exec(ctx, sweepChangesSQL, sweepBatch, keepChanges.Microseconds())
 		if err != nil {
 			return err
 		}
-		changes, err := tx.Exec(ctx, sweepChangesSQL, sweepBatch, keepChanges.Microseconds())
+		records, err := tx.Exec(ctx, sweepRecordsSQL, sweepBatch)
 		if err != nil {
 			return err
 		}
