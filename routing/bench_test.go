@@ -49,7 +49,7 @@ func BenchmarkForward(b *testing.B) {
 					"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "Authorization": {"Bearer x"},
 					"Mcp-Session-Id": {"s"}, "Mcp-Protocol-Version": {"2025-11-25"}, "User-Agent": {"bench"},
 				}
-				if err := r.Authorize(b.Context(), req, ada.Scopes); err != nil {
+				if err := r.Authorize(b.Context(), req, routing.Granted{Scopes: ada.Scopes}); err != nil {
 					b.Fatal(err)
 				}
 				r.Forward(&nowhere{http.Header{}}, req, ada)

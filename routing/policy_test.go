@@ -80,7 +80,7 @@ func TestAuthorize(t *testing.T) {
 				c.UnscopedTools = "deny"
 			}
 			req := request(t, http.MethodPost, tc.body)
-			err := scoped(t, c).Authorize(t.Context(), req, strings.Fields(tc.granted))
+			err := scoped(t, c).Authorize(t.Context(), req, routing.Granted{Scopes: strings.Fields(tc.granted)})
 			var denied *routing.Denied
 			if errors.As(err, &denied) != tc.denied || !tc.denied && err != nil {
 				t.Fatal(err)
@@ -97,7 +97,7 @@ func TestAuthorize(t *testing.T) {
 
 func TestADeniedCallTellsItsID(t *testing.T) {
 	var denied *routing.Denied
-	err := scoped(t, routing.Config{}).Authorize(t.Context(), request(t, "POST", call("delete")), nil)
+	err := scoped(t, routing.Config{}).Authorize(t.Context(), request(t, "POST", call("delete")), routing.Granted{})
 	if !errors.As(err, &denied) || string(denied.ID) != "7" {
 		t.Errorf("G5 %v", err)
 	}
@@ -126,7 +126,7 @@ func TestBodiesThatCannotBeJudged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var bad *routing.BadMessage
-			err := scoped(t, routing.Config{}).Authorize(t.Context(), req, []string{"notes:all"})
+			err := scoped(t, routing.Config{}).Authorize(t.Context(), req, routing.Granted{Scopes: []string{"notes:all"}})
 			if !errors.As(err, &bad) {
 				t.Fatalf("%v", err)
 			}
@@ -157,7 +157,7 @@ func TestBodiesThatMayBeJudged(t *testing.T) {
 			if name == "no content type" {
 				req.Header.Del("Content-Type")
 			}
-			if err := scoped(t, routing.Config{}).Authorize(t.Context(), req, []string{"notes:all"}); err != nil {
+			if err := scoped(t, routing.Config{}).Authorize(t.Context(), req, routing.Granted{Scopes: []string{"notes:all"}}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -183,12 +183,12 @@ func TestALargeBodyIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var large *routing.TooLarge
-			if err := scoped(t, routing.Config{}).Authorize(t.Context(), req, nil); !errors.As(err, &large) {
+			if err := scoped(t, routing.Config{}).Authorize(t.Context(), req, routing.Granted{}); !errors.As(err, &large) {
 				t.Error(err)
 			}
 		})
 	}
-	if err := scoped(t, routing.Config{}).Authorize(t.Context(), request(t, "POST", call("x")+strings.Repeat(" ", 4096-len(call("x")))), nil); err != nil {
+	if err := scoped(t, routing.Config{}).Authorize(t.Context(), request(t, "POST", call("x")+strings.Repeat(" ", 4096-len(call("x")))), routing.Granted{}); err != nil {
 		t.Errorf("exactly the limit: %v", err)
 	}
 }
@@ -209,7 +209,7 @@ func TestNothingIsReadWhereNothingIsEnforced(t *testing.T) {
 			c.Host = "a.example"
 			req := request(t, "POST", "not JSON \xff")
 			body := req.Body
-			if err := route(t, c).Authorize(t.Context(), req, nil); err != nil || req.Body != body {
+			if err := route(t, c).Authorize(t.Context(), req, routing.Granted{}); err != nil || req.Body != body {
 				t.Errorf("%v", err)
 			}
 		})
@@ -221,10 +221,10 @@ func TestACallThatCannotBeJudgedWaits(t *testing.T) {
 	dead.Close()
 	r := route(t, routing.Config{Host: "a.example", Endpoint: parse(t, dead.URL), EnforceScopes: true})
 	var unavailable *routing.Unavailable
-	if err := r.Authorize(t.Context(), request(t, "POST", call("get")), []string{"notes:read"}); !errors.As(err, &unavailable) || unavailable.Unwrap() == nil {
+	if err := r.Authorize(t.Context(), request(t, "POST", call("get")), routing.Granted{Scopes: []string{"notes:read"}}); !errors.As(err, &unavailable) || unavailable.Unwrap() == nil {
 		t.Errorf("4.2 %v", err)
 	}
-	if err := r.Authorize(t.Context(), request(t, "POST", `{"method":"initialize"}`), nil); err != nil {
+	if err := r.Authorize(t.Context(), request(t, "POST", `{"method":"initialize"}`), routing.Granted{}); err != nil {
 		t.Errorf("what is no call need not be judged: %v", err)
 	}
 }
@@ -253,7 +253,7 @@ func TestBodiesArriveByteForByte(t *testing.T) {
 
 func TestARequestKnowsItsCalls(t *testing.T) {
 	req := request(t, "POST", call("get"))
-	if err := scoped(t, routing.Config{}).Authorize(t.Context(), req, []string{"same"}); err != nil {
+	if err := scoped(t, routing.Config{}).Authorize(t.Context(), req, routing.Granted{Scopes: []string{"same"}}); err != nil {
 		t.Fatal(err)
 	}
 	if calls := routing.Calls(req); len(calls) != 1 || calls[0].Tool != "get" || calls[0].Method != "tools/call" {
