@@ -87,7 +87,7 @@ func (h *host) forwardAuth(c echo.Context) error {
 func caller(t *access.Token) *routing.Caller {
 	return &routing.Caller{
 		Subject: t.Subject, Email: t.Email, Username: t.PreferredUsername, ClientID: t.ClientID,
-		Groups: t.Groups, Scopes: t.Scopes,
+		Groups: t.Groups, Scopes: t.Scopes, Pin: t.Pin,
 	}
 }
 
