@@ -55,11 +55,14 @@ func (l Limit) allows(value string) bool {
 // exceeded returns the first limit that a call is not within. An argument that
 // is left out is not: the server would choose its value. So is one that has
 // another case, which some servers take for the same.
-func exceeded(limits []Limit, x *index, c Call) *Limit {
-	name, read := x.name(c.Tool), false
+func exceeded(limits []Limit, c Call) *Limit {
+	if len(limits) == 0 {
+		return nil
+	}
+	name, read := foldName(c.Tool), false
 	var args map[string]mcp.Value
 	for i, l := range limits {
-		if x.name(l.Tool) != name {
+		if foldName(l.Tool) != name {
 			continue
 		}
 		if !read {

@@ -151,7 +151,7 @@ func (j *judge) one(c Call, has []string) *Denied {
 	case j.pinned != nil && j.pinned.changed(j.index, c.Tool, len(scopes) > 0):
 		return &Denied{Tool: c.Tool, ID: c.ID, Changed: true}
 	}
-	if l := exceeded(j.granted.Limits, j.index, c); l != nil {
+	if l := exceeded(j.granted.Limits, c); l != nil {
 		return &Denied{Tool: c.Tool, ID: c.ID, Argument: l.Argument}
 	}
 	return nil
