@@ -53,35 +53,20 @@ func (l Limit) allows(value string) bool {
 }
 
 // exceeded returns the first limit that a call is not within. An argument that
-// is left out is not: the server would choose its value. So is one that has
-// another case, which some servers take for the same.
+// is left out is not: the server would choose its value. Names of tools mind
+// case, but a server may not.
 func exceeded(limits []Limit, c Call) *Limit {
 	if len(limits) == 0 {
 		return nil
 	}
-	name, read := foldName(c.Tool), false
-	var args map[string]mcp.Value
+	name := foldName(c.Tool)
 	for i, l := range limits {
 		if foldName(l.Tool) != name {
 			continue
 		}
-		if !read {
-			args, read = mcp.Arguments(c.Arguments), true
-		}
-		if v, ok := args[l.Argument]; !ok || !v.IsText || !l.allows(v.Text) || ambiguous(args, l.Argument) {
+		if value, ok := mcp.TextOf(c.Arguments, l.Argument); !ok || !l.allows(value) {
 			return &limits[i]
 		}
 	}
 	return nil
-}
-
-// ambiguous tells whether an argument is there a second time in another case.
-func ambiguous(args map[string]mcp.Value, name string) bool {
-	fold := foldName(name)
-	for other := range args {
-		if other != name && foldName(other) == fold {
-			return true
-		}
-	}
-	return false
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // scoped is a route whose scopes are set, so that nothing has to be asked.
-func scoped(t testing.TB, c routing.Config) *routing.Route {
+func scoped(t testing.TB, c routing.Config, opts ...func(*routing.Options)) *routing.Route {
 	t.Helper()
 	c.Host, c.EnforceScopes, c.ScopesSet = "a.example", true, true
 	if c.Endpoint == nil {
@@ -27,7 +27,7 @@ func scoped(t testing.TB, c routing.Config) *routing.Route {
 			c.Scopes = append(c.Scopes, routing.Scope(s))
 		}
 	}
-	return route(t, c, func(o *routing.Options) { o.MaxBody = 4096 })
+	return route(t, c, append([]func(*routing.Options){func(o *routing.Options) { o.MaxBody = 4096 }}, opts...)...)
 }
 
 func request(t testing.TB, method, body string, headers ...string) *http.Request {

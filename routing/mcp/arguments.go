@@ -1,42 +1,38 @@
 package mcp
 
 import (
-	"bytes"
-	"encoding/json"
+	"strings"
+	"unicode"
 )
 
-// A Value is one argument of a call, as far as it can be compared.
-type Value struct {
-	Text   string
-	IsText bool
-}
-
-// Arguments reads the arguments of a call that Parse has read: an object whose
-// keys are there once. What is none has none.
-func Arguments(raw []byte) map[string]Value {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(raw, &members) != nil {
-		return nil
+// TextOf returns the text that the arguments of a call have under a name. It
+// is ok only if every parser would read just that: the call was read by Parse,
+// the argument is a text without what some parsers cut or replace, and no other
+// has the same name but for its case.
+func TextOf(arguments []byte, name string) (text string, ok bool) {
+	s := scanner{b: arguments}
+	if s.peek() != '{' {
+		return "", false
 	}
-	out := make(map[string]Value, len(members))
-	for name, v := range members {
-		var value Value
-		// What is cut or replaced by some parsers is no text to compare.
-		if len(v) > 0 && v[0] == '"' && exact(v) {
-			value.IsText = json.Unmarshal(v, &value.Text) == nil
+	twice := false
+	s.object(func(key []byte) {
+		switch {
+		case string(key) != name:
+			twice = twice || strings.EqualFold(string(key), name) || fold(string(key)) == fold(name)
+			s.value()
+		case s.peek() == '"':
+			text, ok = s.text(), true
+		default:
+			s.value()
 		}
-		out[name] = value
+	})
+	if s.bad != nil || twice || !ok {
+		return "", false
 	}
-	return out
+	return text, true
 }
 
-// exact tells whether every parser reads the same characters in a text: no
-// half surrogates, no NUL.
-func exact(raw []byte) bool {
-	if !bytes.ContainsRune(raw, '\\') {
-		return true
-	}
-	s := scanner{b: raw}
-	s.text()
-	return s.bad == nil
+// fold takes away what parsers that do not mind case or space do not see.
+func fold(s string) string {
+	return strings.Map(func(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }, strings.TrimSpace(s))
 }
