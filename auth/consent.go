@@ -28,7 +28,18 @@ type asking struct {
 	catalogue routing.Catalogue
 	user      *grants.User // nil: nobody is signed in
 	before    grants.Consent
-	again     bool // the user allowed this client before
+	again     bool         // the user allowed this client before
+	changes   []web.Change // of tools, since then
+	changed   bool         // something did, be there more to say of it or not
+}
+
+// agreed is what a person, or the operator's configuration, said yes to.
+type agreed struct {
+	scopes []string
+	shown  bool
+	lasts  time.Duration
+	pin    string
+	limits []grants.Limit
 }
 
 // pending reads the request that the browser carries under the form or query
@@ -53,11 +64,19 @@ func (s *Server) pending(c echo.Context, id string) (*asking, error) {
 	if a.user, err = s.signedIn(c); err != nil || a.user == nil {
 		return a, err
 	}
+	return a, s.recall(ctx, a)
+}
+
+// recall finds what the user said before to the same client, and how the tools
+// behind it have changed since.
+func (s *Server) recall(ctx context.Context, a *asking) error {
+	var err error
 	a.before, a.again, err = s.Grants.Remembered(ctx, a.user.Subject, s.issuer(), a.client.ID, clients.RedirectHost(a.req.RedirectURI))
 	if err != nil {
-		return nil, broken("the consent look-up", err)
+		return broken("the consent look-up", err)
 	}
-	return a, nil
+	a.changes, a.changed, err = s.changes(ctx, a.catalogue, a.before)
+	return err
 }
 
 // signedIn returns who is signed in here and may still enter; nil if nobody.
@@ -87,8 +106,9 @@ func (s *Server) showConsent(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if scopes, ok := s.unasked(a); ok {
-		return s.approve(c, a, scopes, false)
+	tick := c.QueryParam("tick")
+	if yes, ok := s.unasked(a); ok && tick == "" {
+		return s.approve(c, a, yes)
 	}
 	if asks(a.req, "none") {
 		code := "login_required"
@@ -98,14 +118,19 @@ func (s *Server) showConsent(c echo.Context) error {
 		s.Browser.drop(c.Response(), a.req.ID)
 		return s.turnAway(a.client, a.req, code, "prompt is none, but somebody must be asked")
 	}
-	s.Audit.Record(c.Request().Context(), audit.ConsentAsked, s.about(a)...)
-	return s.page(c, http.StatusOK, s.consentPage(a, ""))
+	if tick == "" {
+		s.Audit.Record(c.Request().Context(), audit.ConsentAsked, s.about(a)...)
+	}
+	return s.page(c, http.StatusOK, s.consentPage(a, tick, ""))
 }
 
 // unasked returns what is granted without a page, and whether that is so.
-func (s *Server) unasked(a *asking) ([]string, bool) {
+//
+// Tools are pinned only where a person was shown them: the operator who leaves
+// the page out vouches for the server.
+func (s *Server) unasked(a *asking) (agreed, bool) {
 	if asks(a.req, "consent") {
-		return nil, false
+		return agreed{}, false
 	}
 	asked := a.asked()
 	wants := asked
@@ -117,14 +142,17 @@ func (s *Server) unasked(a *asking) ([]string, bool) {
 	}
 	signedIn := a.user != nil || !asks(a.req, "none")
 	if a.client.Kind == clients.KindConfigured || matchesAny(s.Consentless, a.req.RedirectURI) {
-		return wants, signedIn
+		return agreed{scopes: wants}, signedIn
 	}
 	if len(a.catalogue.Names()) > 0 && len(asked) == 0 {
 		wants = a.before.Scopes
 	}
 	// Loopback and private-scheme clients cannot prove who they are.
 	provable := strings.HasPrefix(a.req.RedirectURI, "https://") && !clients.LoopbackOnly([]string{a.req.RedirectURI})
-	return wants, a.user != nil && a.again && provable && subset(wants, a.before.Scopes) && !asks(a.req, "login") && !asks(a.req, "select_account")
+	left := a.before.Left(s.Now())
+	yes := agreed{scopes: wants, lasts: left, pin: s.pin(a.catalogue, wants), limits: a.before.Limits}
+	return yes, a.user != nil && a.again && left >= 0 && !a.changed && provable && subset(wants, a.before.Scopes) &&
+		!asks(a.req, "login") && !asks(a.req, "select_account")
 }
 
 func matchesAny(patterns []*regexp.Regexp, s string) bool {
@@ -155,22 +183,37 @@ func (s *Server) decide(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	switch form.Get("decision") {
+	case "deny":
+		return s.deny(c, a)
+	case "allow":
+		return s.allow(c, a, form)
+	}
+	return refusal("invalid_request", "decision must be allow or deny")
+}
+
+// allow takes a yes, if it is one to what is there.
+func (s *Server) allow(c echo.Context, a *asking, form url.Values) error {
 	names := a.catalogue.Names()
 	ticked := form["scope"]
+	lasts, ok := duration(form.Get("duration"))
+	limits, problem := s.limits(a.catalogue, ticked, form)
 	switch {
-	case form.Get("decision") == "deny":
-		return s.deny(c, a)
-	case form.Get("decision") != "allow":
-		return refusal("invalid_request", "decision must be allow or deny")
-	case !subset(ticked, names):
-		return s.page(c, http.StatusOK, s.consentPage(a, "What this server offers has changed. Please look again."))
+	case !ok:
+		return refusal("invalid_request", "duration must be 1h, 1d, 30d or max")
+	case !subset(ticked, names), s.Route.Pinned && form.Has("seen") && form.Get("seen") != a.catalogue.Version():
+		problem = "What this server offers has changed. Please look again."
 	case len(names) > 0 && len(ticked) == 0:
-		return s.page(c, http.StatusOK, s.consentPage(a, "Nothing is ticked. Tick what the app may do, or choose Deny."))
+		problem = "Nothing is ticked. Tick what the app may do, or choose Deny."
 	case len(names) == 0:
 		ticked = []string{DefaultScope}
 	}
+	if problem != "" {
+		return s.page(c, http.StatusOK, s.consentPage(a, "", problem))
+	}
 	slices.Sort(ticked)
-	return s.approve(c, a, slices.Compact(ticked), true)
+	ticked = slices.Compact(ticked)
+	return s.approve(c, a, agreed{scopes: ticked, shown: true, lasts: lasts, pin: s.pin(a.catalogue, ticked), limits: limits})
 }
 
 // deny sends the client away; a person has read where that is.
@@ -186,15 +229,18 @@ func (s *Server) deny(c echo.Context, a *asking) error {
 
 // approve stores the request, now that somebody said yes, and goes on to the
 // sign-in. The cookie that leads there is set no sooner.
-func (s *Server) approve(c echo.Context, a *asking, scopes []string, shown bool) error {
+func (s *Server) approve(c echo.Context, a *asking, yes agreed) error {
 	if err := s.limit(c, Approvals); err != nil {
 		return err
 	}
 	ctx := c.Request().Context()
 	secret := grants.NewSecret()
 	approved := grants.Approved{
-		Request: a.req, Scopes: scopes, Shown: shown,
+		Request: a.req, Scopes: yes.scopes, Shown: yes.shown, Lasts: yes.lasts, Pin: yes.pin, Limits: yes.limits,
 		Offline: a.client.May("refresh_token") || mayAskOffline(a.client) && slices.Contains(a.req.Scopes, offlineAccess),
+	}
+	if a.user != nil {
+		approved.ShownTo = a.user.Subject
 	}
 	if err := s.Grants.Approve(ctx, secret, approved); err != nil {
 		return broken("the approval", err)
@@ -202,8 +248,8 @@ func (s *Server) approve(c echo.Context, a *asking, scopes []string, shown bool)
 	if err := s.Browser.carry(c.Response(), c.Request(), a.req.ID, carried{Secret: secret}); err != nil {
 		return err
 	}
-	if shown {
-		s.Audit.Record(ctx, audit.ConsentGiven, append(s.about(a), audit.Scope(scopes))...)
+	if yes.shown {
+		s.Audit.Record(ctx, audit.ConsentGiven, append(s.about(a), audit.Scope(yes.scopes))...)
 	}
 	if a.user != nil && !asks(a.req, "login") && !asks(a.req, "select_account") {
 		return s.finish(c, a.req.ID, secret, *a.user)
@@ -218,55 +264,6 @@ func (s *Server) about(a *asking) []slog.Attr {
 		attrs = append(attrs, audit.Subject(a.user.Subject))
 	}
 	return attrs
-}
-
-// consentPage is what is shown. What the client says of itself is a claim.
-func (s *Server) consentPage(a *asking, problem string) web.Consent {
-	p := web.Consent{
-		Server: s.Route.Name, Host: s.Route.Host, Resource: s.Route.Resource(), Request: a.req.ID, Problem: problem,
-		Enforced: s.Route.Enforced,
-		Client: web.Client{
-			Name: a.client.Name, ID: a.client.ID, Host: a.client.Host, Verified: a.client.Kind == clients.KindConfigured,
-			RedirectHost: clients.RedirectHost(a.req.RedirectURI), RedirectURI: a.req.RedirectURI,
-			LoopbackOnly: clients.LoopbackOnly(a.client.RedirectURIs),
-		},
-	}
-	if a.user != nil {
-		p.User = userName(*a.user)
-	}
-	asked := a.asked()
-	for _, sc := range a.catalogue.Scopes {
-		p.Scopes = append(p.Scopes, offered(a, sc, asked))
-	}
-	for _, provider := range s.Providers {
-		p.Providers = append(p.Providers, web.Choice{ID: provider.ID, Name: provider.Name})
-	}
-	return p
-}
-
-// offered is one permission on the page. Least is ticked: what was asked for
-// and only reads, and what this person allowed this client before.
-func offered(a *asking, sc routing.Scope, asked []string) web.Scope {
-	out := web.Scope{
-		Name: sc.Name, Description: sc.Description, Asked: slices.Contains(asked, sc.Name),
-		ReadOnly: len(sc.Tools) > 0, Covers: a.catalogue.Covers(sc.Name),
-	}
-	for _, name := range sc.Tools {
-		tool, known := toolOf(a.catalogue, name)
-		out.ReadOnly = out.ReadOnly && known && tool.ReadOnly
-		out.Destructive = out.Destructive || known && tool.Destructive
-		out.Tools = append(out.Tools, web.Tool{Name: name, Description: tool.Description, ReadOnly: known && tool.ReadOnly, Destructive: known && tool.Destructive})
-	}
-	out.Ticked = out.Asked && out.ReadOnly || a.again && slices.Contains(a.before.Scopes, sc.Name)
-	return out
-}
-
-func toolOf(c routing.Catalogue, name string) (routing.Tool, bool) {
-	i := slices.IndexFunc(c.Tools, func(t routing.Tool) bool { return t.Name == name })
-	if i < 0 {
-		return routing.Tool{}, false
-	}
-	return c.Tools[i], true
 }
 
 // userName is how a person knows their account.
@@ -296,7 +293,7 @@ func (s *Server) grantFor(ctx context.Context, a grants.Approved, u grants.User)
 	}
 	return grants.Grant{
 		Issuer: s.issuer(), ClientID: client.ID, ClientName: client.Name, RedirectURI: a.Request.RedirectURI,
-		User: u, Audience: audience, Scopes: a.Scopes, Offline: a.Offline,
+		User: u, Audience: audience, Scopes: a.Scopes, Pin: a.Pin, Limits: a.Limits, Offline: a.Offline,
 		Given: now.Truncate(time.Second), Ends: now.Add(lasts).Truncate(time.Second),
 	}, nil
 }

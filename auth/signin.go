@@ -374,6 +374,11 @@ func (s *Server) finish(c echo.Context, id, secret string, u grants.User) error 
 	if err != nil {
 		return s.lostSignin(id, err)
 	}
+	if again, err := s.settle(ctx, a, u); err != nil {
+		return err
+	} else if again {
+		return s.askAgain(c, secret, a)
+	}
 	if a.Account {
 		return s.finishAccount(c, id, secret)
 	}
@@ -382,7 +387,8 @@ func (s *Server) finish(c echo.Context, id, secret string, u grants.User) error 
 		return err
 	}
 	if a.Shown {
-		if err := s.Grants.Remember(ctx, u.Subject, s.issuer(), gr.ClientID, clients.RedirectHost(gr.RedirectURI), a.Scopes); err != nil {
+		given := grants.Consent{Scopes: a.Scopes, Pin: a.Pin, Limits: a.Limits, Lasts: a.Lasts}
+		if err := s.Grants.Remember(ctx, u.Subject, s.issuer(), gr.ClientID, clients.RedirectHost(gr.RedirectURI), given); err != nil {
 			return s.brokenSignin(id, err)
 		}
 	}

@@ -25,6 +25,8 @@ type tokenAnswer struct {
 	ExpiresIn    int64  `json:"expires_in"`
 	RefreshToken string `json:"refresh_token,omitempty"`
 	Scope        string `json:"scope"`
+
+	Details []access.Detail `json:"authorization_details,omitempty"` // RFC 9396 §7
 }
 
 // token is the token endpoint (OAuth 2.1 §3.2). What every grant type needs is
@@ -294,6 +296,7 @@ func (s *Server) issue(ctx context.Context, event audit.Event, gr grants.Grant, 
 	raw, t, err := s.Minter.Mint(ctx, access.Token{
 		Issuer: s.issuer(), Subject: gr.User.Subject, Audience: gr.Audience, ClientID: gr.ClientID, Scopes: scopes,
 		Groups: gr.User.Groups, Email: gr.User.Email, PreferredUsername: gr.User.Username, Grant: gr.ID,
+		Pin: gr.Pin, Details: s.details(gr),
 	}, gr.Ends)
 	if err != nil {
 		return nil, broken("the token", err)
@@ -301,6 +304,6 @@ func (s *Server) issue(ctx context.Context, event audit.Event, gr grants.Grant, 
 	s.Audit.Record(ctx, event, audit.Host(s.Route.Host), audit.Client(gr.ClientID), audit.Subject(t.Subject), audit.Grant(gr.ID), audit.Scope(scopes), audit.Text("jti", t.ID))
 	return &tokenAnswer{
 		AccessToken: raw, TokenType: "Bearer", ExpiresIn: int64(t.Expiry.Sub(t.IssuedAt) / time.Second),
-		RefreshToken: refreshToken, Scope: strings.Join(scopes, " "),
+		RefreshToken: refreshToken, Scope: strings.Join(scopes, " "), Details: t.Details,
 	}, nil
 }

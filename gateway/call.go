@@ -40,7 +40,7 @@ func (h *host) call(c echo.Context) error {
 	if wait, ok := h.g.requests.take(limitRequests, t.Subject); !ok {
 		return tooMany("too_many_requests", "too many requests of this user in a minute", wait)
 	}
-	if err := h.route.Authorize(req.Context(), req, t.Scopes); err != nil {
+	if err := h.route.Authorize(req.Context(), req, granted(t)); err != nil {
 		return h.denied(c, t, err)
 	}
 	return h.forward(c, t)

@@ -63,6 +63,7 @@ func hostDefaults() map[string]any {
 		"toolsList":       "all",
 		"unscopedTools":   "allow",
 		"sseKeepAlive":    25 * time.Second,
+		"pinTools":        true,
 	}
 }
 

@@ -103,6 +103,7 @@ func (h HostConfig) check(f *configFaults, at string) {
 	f.oneOf(at+".unscopedTools", h.UnscopedTools, "allow", "deny")
 	h.checkHeaders(f, at)
 	h.checkScopes(f, at)
+	h.checkPinnable(f, at)
 }
 
 // maxSocket is how long the path of a unix socket may be everywhere.

@@ -40,8 +40,10 @@ type HostConfig struct {
 	ToolsList       string        // all or granted
 	UnscopedTools   string        // allow or deny
 	SSEKeepAlive    time.Duration // 0: never
-	CAFile          string        // empty: the system's authorities
-	ClientCert      string        // empty: none is shown
+	PinTools        bool
+	Pinnable        []PinnableConfig
+	CAFile          string // empty: the system's authorities
+	ClientCert      string // empty: none is shown
 	ClientKey       string
 	ServerName      string // empty: that of the endpoint
 }
@@ -66,6 +68,12 @@ type ScopeConfig struct {
 	Name        string
 	Description string
 	Tools       []string
+}
+
+// PinnableConfig is an argument that people may pin to a value.
+type PinnableConfig struct {
+	Tool     string
+	Argument string
 }
 
 // ClientConfig is a client that the operator knows.

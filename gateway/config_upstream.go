@@ -68,6 +68,17 @@ func (h HostConfig) checkScopes(f *configFaults, at string) {
 	}
 }
 
+func (h HostConfig) checkPinnable(f *configFaults, at string) {
+	for i, p := range h.Pinnable {
+		if p.Tool == "" || p.Argument == "" {
+			f.add("%s.pinnable[%d]: name a tool and an argument of it", at, i)
+		}
+	}
+	if len(h.Pinnable) > 0 && !h.EnforceScopes {
+		f.add("%s.pinnable: has no effect without enforceScopes; keep one of them", at)
+	}
+}
+
 // validScope is the scope-token of RFC 6749 §3.3, bounded.
 func validScope(name string) bool {
 	return name != "" && len(name) <= maxScopeName &&

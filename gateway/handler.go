@@ -44,7 +44,7 @@ func (g *Gateway) newSite(c *Config) (*site, error) {
 		return nil, fmt.Errorf("derive the key of sessions: %w", err)
 	}
 	table, err := routing.NewTable(c.routes(), routing.Options{
-		Log: g.log, Now: g.now, MaxBody: c.Server.MaxBodyBytes, Snapshots: snapshots{g.store},
+		Log: g.log, Now: g.now, MaxBody: c.Server.MaxBodyBytes, Snapshots: snapshots{g.store}, Pins: pins{g.grants},
 		OwnCookie: auth.OwnCookie, OnError: g.upstreamFailed, SessionKey: sessions,
 	})
 	if err != nil {

@@ -87,8 +87,32 @@ func (h *host) forwardAuth(c echo.Context) error {
 func caller(t *access.Token) *routing.Caller {
 	return &routing.Caller{
 		Subject: t.Subject, Email: t.Email, Username: t.PreferredUsername, ClientID: t.ClientID,
-		Groups: t.Groups, Scopes: t.Scopes,
+		Groups: t.Groups, Scopes: t.Scopes, Pin: t.Pin,
 	}
+}
+
+// granted are the plain values of a token that calls are held to.
+func granted(t *access.Token) routing.Granted {
+	g := routing.Granted{Scopes: t.Scopes, Pin: t.Pin}
+	for _, d := range t.Details {
+		for argument, value := range d.Arguments {
+			g.Limits = append(g.Limits, routing.Limit{Tool: d.Tool, Argument: argument, Value: value})
+		}
+	}
+	return g
+}
+
+// why is a denial in the words of the audit log.
+func why(d *routing.Denied) string {
+	switch {
+	case d.Changed:
+		return "changed"
+	case d.Argument != "":
+		return "argument"
+	case d.Scope == "":
+		return "closed"
+	}
+	return "scope"
 }
 
 // insufficient is RFC 6750 §3.1 and the step-up of MCP: the challenge names
@@ -96,8 +120,14 @@ func caller(t *access.Token) *routing.Caller {
 // ask for just what it says. Where no scope would help, it names no scope.
 func (h *host) insufficient(c echo.Context, t *access.Token, d *routing.Denied) error {
 	h.g.audit.Record(c.Request().Context(), audit.CallDenied, audit.Host(h.route.Host), audit.Client(t.ClientID),
-		audit.Subject(t.Subject), audit.Grant(t.Grant), audit.Text("tool", d.Tool), audit.Text("needed", d.Scope))
+		audit.Subject(t.Subject), audit.Grant(t.Grant), audit.Text("tool", d.Tool), audit.Text("needed", d.Scope), audit.Text("reason", why(d)))
 	message, code := "the access token does not cover this tool", "insufficient_scope"
+	switch {
+	case d.Changed:
+		message = "this tool is another one than was consented to; consent again"
+	case d.Argument != "":
+		message = "an argument of this tool has another value than was consented to"
+	}
 	if d.Scope == "" {
 		message, code = "this tool is not open to anybody here", "forbidden"
 	} else {

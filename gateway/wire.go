@@ -16,7 +16,7 @@ func (c *Config) routes() []routing.Config {
 		rc := routing.Config{
 			Host: h.Host, Scheme: c.Server.Scheme, Name: h.Name, Paths: h.Paths, Public: h.Public,
 			Authorization: h.Authorization, IdentityHeaders: h.IdentityHeaders, PreserveHost: h.PreserveHost,
-			ScopesSet: h.Scopes != nil, EnforceScopes: h.EnforceScopes, ToolsList: h.ToolsList, UnscopedTools: h.UnscopedTools,
+			PinTools: h.PinTools, ScopesSet: h.Scopes != nil, EnforceScopes: h.EnforceScopes, ToolsList: h.ToolsList, UnscopedTools: h.UnscopedTools,
 			KeepAlive: h.SSEKeepAlive, TLS: h.trust(),
 		}
 		if h.Endpoint != "" {
@@ -27,6 +27,9 @@ func (c *Config) routes() []routing.Config {
 		}
 		for _, s := range h.Scopes {
 			rc.Scopes = append(rc.Scopes, routing.Scope{Name: s.Name, Description: s.Description, Tools: s.Tools})
+		}
+		for _, p := range h.Pinnable {
+			rc.Pinnable = append(rc.Pinnable, routing.PinnableArgument(p))
 		}
 		out = append(out, rc)
 	}

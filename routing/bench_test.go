@@ -2,16 +2,19 @@ package routing_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"mcp-oauth2-proxy/routing"
+	"mcp-oauth2-proxy/routing/routingtest"
 )
 
 // nowhere is a client that throws answers away.
@@ -22,45 +25,93 @@ func (n *nowhere) Write(p []byte) (int, error) { return len(p), nil }
 func (n *nowhere) WriteHeader(int)             {}
 func (n *nowhere) Flush()                      {}
 
-// BenchmarkForward is a call of 190 bytes answered with 1 KB, to a server on a
-// real listener, with and without the scopes held.
+// BenchmarkForward is a call answered with 1 KB, to a server on a real listener:
+// with nothing held, with the scopes held, with the tools' definitions held as
+// well (unchanged, and where another tool of the grant has changed), and with
+// an argument held.
 func BenchmarkForward(b *testing.B) {
 	answer := []byte(`{"jsonrpc":"2.0","id":1,"result":"` + strings.Repeat("x", 980) + `"}`)
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := routingtest.New(b, routingtest.Options{
+		Era: routingtest.Modern, Scopes: noteScopes, TTL: time.Minute,
+		Tools: []routingtest.Tool{{Name: "get"}, {Name: "list"}, {Name: "delete"}, {Name: "create"}},
+	})
+	mcp := httputil.NewSingleHostReverseProxy(parse(b, strings.TrimSuffix(s.URL, "/mcp")))
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("User-Agent") != "bench" {
+			mcp.ServeHTTP(w, r)
+			return
+		}
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(answer)
 	}))
-	defer s.Close()
-	small := strings.Replace(call("get"), `{}`, `{"q":"`+strings.Repeat("a", 90)+`"}`, 1)
-	large := strings.Replace(call("get"), `{}`, `{"q":"`+strings.Repeat("a", 1<<20)+`"}`, 1)
+	defer front.Close()
+	bodies := map[string]string{}
+	for size, n := range map[string]int{"1KB": 1<<10 - 100, "1MB": 1 << 20} {
+		bodies[size] = strings.Replace(call("get"), `{}`, `{"p":"me/x","q":"`+strings.Repeat("a", n)+`"}`, 1)
+	}
+	then := pinsOf{"other": {"get": "", "list": "changed"}}
 	for name, tc := range map[string]struct {
-		body    string
 		enforce bool
+		pin     string
+		limits  []routing.Limit
 	}{
-		"190B": {small, false}, "190B enforced": {small, true}, "1MB": {large, false}, "1MB enforced": {large, true},
+		"nothing held":            {},
+		"scopes":                  {enforce: true},
+		"scopes and tools":        {enforce: true, pin: "same"},
+		"scopes and another tool": {enforce: true, pin: "other"},
+		"scopes and an argument":  {enforce: true, limits: []routing.Limit{{Tool: "get", Argument: "p", Value: "me/"}}},
 	} {
-		b.Run(name, func(b *testing.B) {
-			c := routing.Config{Host: "a.example", Endpoint: parse(b, s.URL+"/mcp"), IdentityHeaders: true, EnforceScopes: tc.enforce, ScopesSet: true}
-			for _, s := range noteScopes {
-				c.Scopes = append(c.Scopes, routing.Scope(s))
-			}
-			r := route(b, c)
-			b.ReportAllocs()
-			for b.Loop() {
-				req := httptest.NewRequest(http.MethodPost, "/mcp", strings.NewReader(tc.body))
-				req.Header = http.Header{
-					"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "Authorization": {"Bearer x"},
-					"Mcp-Session-Id": {"s"}, "Mcp-Protocol-Version": {"2025-11-25"}, "User-Agent": {"bench"},
+		for size, body := range bodies {
+			b.Run(size+", "+name, func(b *testing.B) {
+				r := route(b, routing.Config{Host: "a.example", Endpoint: parse(b, front.URL+"/mcp"), IdentityHeaders: true, EnforceScopes: tc.enforce, PinTools: true},
+					func(o *routing.Options) { o.Pins = then })
+				g := routing.Granted{Scopes: []string{"notes:read"}, Pin: tc.pin, Limits: tc.limits}
+				c := r.Catalogue(b.Context())
+				if tc.pin == "same" {
+					g.Pin = c.Pin(g.Scopes)
 				}
-				if err := r.Authorize(b.Context(), req, ada.Scopes); err != nil {
+				then["other"]["get"] = c.Covered(g.Scopes)[0].Digest
+				b.ReportAllocs()
+				for b.Loop() {
+					req := httptest.NewRequest(http.MethodPost, "/mcp", strings.NewReader(body))
+					req.Header = http.Header{
+						"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "Authorization": {"Bearer x"},
+						"Mcp-Session-Id": {"s"}, "Mcp-Protocol-Version": {"2025-11-25"}, "User-Agent": {"bench"},
+					}
+					if err := r.Authorize(b.Context(), req, g); err != nil {
+						b.Fatal(err)
+					}
+					r.Forward(&nowhere{http.Header{}}, req, ada)
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkAuthorize is what of that is the decision alone.
+func BenchmarkAuthorize(b *testing.B) {
+	r := scoped(b, routing.Config{}, func(o *routing.Options) { o.MaxBody = 4 << 20 })
+	for size, n := range map[string]int{"1KB": 1<<10 - 100, "1MB": 1 << 20} {
+		body := strings.Replace(call("get"), `{}`, `{"q":"`+strings.Repeat("a", n)+`"}`, 1)
+		b.Run(size, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			req := httptest.NewRequest(http.MethodPost, "/mcp", nil)
+			for b.Loop() {
+				req.Body, req.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+				if err := r.Authorize(b.Context(), req, routing.Granted{Scopes: []string{"notes:read"}}); err != nil {
 					b.Fatal(err)
 				}
-				r.Forward(&nowhere{http.Header{}}, req, ada)
 			}
 		})
 	}
 }
+
+// pinsOf implements routing.Pins.
+type pinsOf map[string]map[string]string
+
+func (p pinsOf) Pinned(_ context.Context, pin string) (map[string]string, error) { return p[pin], nil }
 
 func BenchmarkLookup(b *testing.B) {
 	r := route(b, routing.Config{Host: "a.example"})

@@ -12,6 +12,12 @@ type Scope = mcp.Scope
 // A Tool is what an MCP server says of one of its tools.
 type Tool = mcp.Tool
 
+// A Definition is what a model is told of a tool.
+type Definition = mcp.Definition
+
+// An Argument is one of text that a tool takes.
+type Argument = mcp.Argument
+
 // A Catalogue is what an MCP server advertises, cleaned and bounded: names that
 // are scopes, texts that are safe to show, in the server's order.
 type Catalogue struct {

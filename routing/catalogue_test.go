@@ -51,6 +51,15 @@ func TestTheCatalogueIsWhatTheServerSays(t *testing.T) {
 			}
 			want := []routing.Tool{{Name: "delete", Description: "Delete it", Destructive: true}, {Name: "get", ReadOnly: true}, {Name: "stream"}}
 			slices.SortFunc(c.Tools, func(a, b routing.Tool) int { return strings.Compare(a.Name, b.Name) })
+			if d := c.Tools[0].Definition.Description; d != "De\u202elete\x07\n it" {
+				t.Errorf("a definition in other words: %q", d)
+			}
+			for i := range c.Tools {
+				if len(c.Tools[i].Digest) != 43 {
+					t.Errorf("%s has no digest", c.Tools[i].Name)
+				}
+				c.Tools[i].Digest, c.Tools[i].Definition = "", routing.Definition{}
+			}
 			if !reflect.DeepEqual(c.Tools, want) {
 				t.Errorf("tools: %+v", c.Tools)
 			}

@@ -15,6 +15,9 @@ const (
 	maxScopeName   = 64
 	maxToolName    = 256
 	maxDescription = 300
+	maxDefinitions = 512 << 10 // of all tools together, in bytes
+	maxArguments   = 20
+	maxChoices     = 50
 )
 
 // reserved are scopes that mean something else: OpenID Connect's, and ours.
@@ -35,10 +38,15 @@ func clean(l *mcp.Listing) Catalogue {
 		}
 	}
 	clear(seen)
+	room := maxDefinitions
 	for _, t := range l.Tools {
 		if isToolName(t.Name) && !seen[t.Name] {
 			seen[t.Name] = true
 			t.Title, t.Description = text(t.Title), text(t.Description)
+			t.Arguments = cleanArguments(t.Arguments)
+			if room -= size(t.Definition); room < 0 {
+				t.Definition = Definition{} // its digest is enough to know that it changed
+			}
 			c.Tools = append(c.Tools, t)
 		}
 	}
@@ -75,6 +83,20 @@ func toolNames(names []string) []string {
 	return kept
 }
 
+// cleanArguments keeps those whose names and values people can read.
+func cleanArguments(in []Argument) []Argument {
+	var out []Argument
+	for _, a := range in {
+		if len(out) == maxArguments {
+			break
+		}
+		if isToolName(a.Name) && len(a.Choices) <= maxChoices && !slices.ContainsFunc(a.Choices, func(s string) bool { return !isToolName(s) }) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
 // text makes a server's words fit to show: one line, bounded, without
 // characters that are not seen or that turn the direction of reading.
 func text(s string) string {
@@ -99,3 +121,5 @@ func text(s string) string {
 func hidden(c rune) bool {
 	return unicode.In(c, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs, unicode.Zl, unicode.Zp)
 }
+
+func size(d Definition) int { return len(d.Description) + len(d.Schema) + len(d.Annotations) }

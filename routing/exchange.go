@@ -63,8 +63,9 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 	if delete(out.Header, sessionHeader); len(x.session) > 0 {
 		out.Header[sessionHeader] = x.session
 	}
-	// Events that nobody here could read would be events without end.
-	if p.In.Method == http.MethodGet && accepts(p.In.Header["Accept"], eventStream) {
+	// Events that nobody here could read would be events without end, and what
+	// is compressed cannot be shortened.
+	if x.hides() || p.In.Method == http.MethodGet && accepts(p.In.Header["Accept"], eventStream) {
 		delete(out.Header, "Accept-Encoding")
 	}
 	if _, whole := p.In.Body.(*replayed); whole {
@@ -87,12 +88,15 @@ func (x *exchange) modify(res *http.Response) error {
 	if res.StatusCode == http.StatusUnauthorized && !x.route.Public {
 		return errRejected
 	}
-	x.answered = true
 	x.stream = x.route.release(res)
-	x.ResponseWriter.Header().Del("X-Content-Type-Options") // it is in the answer
-	if x.lists {
+	if x.lists && x.route.learns() {
 		x.route.Invalidate()
 	}
+	if err := x.hide(res); err != nil {
+		return err
+	}
+	x.answered = true
+	x.ResponseWriter.Header().Del("X-Content-Type-Options") // it is in the answer
 	if ids := res.Header[sessionHeader]; x.route.binds(x.caller) {
 		for i, id := range ids {
 			if id != "" {
@@ -113,7 +117,7 @@ func (x *exchange) modify(res *http.Response) error {
 func (x *exchange) follow(res *http.Response) {
 	r := x.route
 	res.Body = &ending{ReadCloser: res.Body, ctx: x.req.Context()}
-	if r.Enforced && !r.config.ScopesSet {
+	if r.Enforced && r.learns() {
 		res.Body = &watched{ReadCloser: res.Body, seen: r.Invalidate}
 	}
 	// What is compressed cannot be read, and what has a length cannot grow.

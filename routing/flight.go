@@ -107,10 +107,11 @@ func (k *keeper) land(f *flight, l *mcp.Listing, err error) (news *Catalogue) {
 // configuration has its own.
 func (h *held) adopt(c Catalogue, ownScopes bool) {
 	if ownScopes {
-		h.catalogue.Tools = c.Tools
-		return
+		c.Scopes = h.catalogue.Scopes
 	}
-	h.catalogue, h.index = c, newIndex(c.Scopes)
+	if version := c.Version(); version != h.version {
+		h.catalogue, h.version, h.index = c, version, newIndex(c)
+	}
 }
 
 func lifetime(ttl time.Duration) time.Duration {

@@ -25,6 +25,7 @@ type front struct {
 	*httptest.Server
 	route  *routing.Route
 	caller *routing.Caller
+	limits []routing.Limit
 	log    *lockedBuffer
 	causes chan error
 }
@@ -59,7 +60,7 @@ func newFront(t testing.TB, c routing.Config, opts ...func(*routing.Options)) *f
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.caller != nil {
-		if err := f.route.Authorize(r.Context(), r, f.caller.Scopes); err != nil {
+		if err := f.route.Authorize(r.Context(), r, routing.Granted{Scopes: f.caller.Scopes, Pin: f.caller.Pin, Limits: f.limits}); err != nil {
 			f.refuse(w, err)
 			return
 		}

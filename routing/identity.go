@@ -9,6 +9,7 @@ import (
 type Caller struct {
 	Subject, Email, Username, ClientID string
 	Groups, Scopes                     []string
+	Pin                                string // of the tools as they were consented to; told to nobody
 }
 
 // SetHeaders says who calls, in the headers that MCP servers read. Characters

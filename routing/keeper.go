@@ -25,6 +25,7 @@ type keeper struct {
 	load  sync.Once // the snapshot of an earlier run
 	saver saver
 	noise *rate.Limiter
+	pins  memory
 
 	mu     sync.Mutex
 	flight *flight
@@ -34,8 +35,9 @@ type keeper struct {
 // held is a copy and how long it is good for.
 type held struct {
 	catalogue Catalogue
-	index     *index
-	known     bool // the server has ever told, or is known not to
+	version   string
+	index     *index // the same as long as the version is
+	known     bool   // the server has ever told, or is known not to
 	cause     error
 	soon      time.Time // from here on it is renewed while it is still good
 	until     time.Time
@@ -48,7 +50,7 @@ func newKeeper(r *Route) *keeper {
 	if r.config.ScopesSet {
 		c.Scopes = append(c.Scopes, r.config.Scopes...)
 	}
-	k.held.Store(&held{catalogue: c, index: newIndex(c.Scopes), known: !k.asks() || r.config.ScopesSet})
+	k.held.Store(&held{catalogue: c, version: c.Version(), index: newIndex(c), known: !k.asks() || r.config.ScopesSet})
 	return k
 }
 

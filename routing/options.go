@@ -29,6 +29,8 @@ type Config struct {
 	ToolsList       string        // all (default) | granted
 	UnscopedTools   string        // allow (default) | deny
 	KeepAlive       time.Duration // after which a silent event stream gets a comment; 0: never
+	PinTools        bool          // calls are held to the definitions that were consented to
+	Pinnable        []PinnableArgument
 }
 
 // A Header is added to every request that goes upstream.
@@ -40,6 +42,7 @@ type Options struct {
 	Now       func() time.Time
 	MaxBody   int64                  // of bodies that must be parsed; default 10 MiB
 	Snapshots Snapshots              // where catalogues survive a restart; may be nil
+	Pins      Pins                   // what consents were about; nil: tools are not pinned
 	OwnCookie func(name string) bool // whether a cookie is the gateway's own
 	// SessionKey makes the sessions of MCP servers belong to whom they were
 	// given to. Without it they are whoever's knows their id.

@@ -118,9 +118,12 @@ const listen = "subscriptions/listen"
 // asksForTools tells whether the answer will be a list of tools, which ends the
 // life of our copy.
 func (r *Route) asksForTools(req *http.Request) bool {
-	if !r.Enforced || r.config.ScopesSet {
+	if !r.Enforced {
 		return false
 	}
 	isList := func(c mcp.Call) bool { return c.Method == "tools/list" }
 	return req.Header.Get("Mcp-Method") == "tools/list" || slices.ContainsFunc(Calls(req), isList)
 }
+
+// learns tells whether what the MCP server says of its tools decides anything.
+func (r *Route) learns() bool { return r.Pinned || !r.config.ScopesSet }

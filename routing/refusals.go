@@ -21,6 +21,12 @@ var errNeverAsked = errors.New("there was no time to ask")
 
 // Error names the tool and what it would take.
 func (e *Denied) Error() string {
+	if e.Changed {
+		return fmt.Sprintf("tool %q is not what was consented to", e.Tool)
+	}
+	if e.Argument != "" {
+		return fmt.Sprintf("argument %q of tool %q has another value than was consented to", e.Argument, e.Tool)
+	}
 	if e.Scope == "" {
 		return fmt.Sprintf("tool %q is covered by no scope", e.Tool)
 	}

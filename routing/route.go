@@ -20,6 +20,7 @@ type Route struct {
 	Public   bool   // nobody is asked who they are
 	Proxied  bool   // false: there is only sign-in on this host
 	Enforced bool   // calls are held to the granted scopes
+	Pinned   bool   // and to the definitions of tools that were consented to
 
 	scheme    string
 	config    Config
@@ -70,6 +71,7 @@ func newRoute(c Config, o Options) (*Route, error) {
 	if r.Name == "" {
 		r.Name = host
 	}
+	r.Pinned = r.Enforced && c.PinTools && o.Pins != nil
 	r.own = ownHeaders(c, host)
 	r.added = addedNames(r.own)
 	r.noise = slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)

@@ -10,7 +10,9 @@ import (
 const (
 	maxScopes = 200
 	maxTools  = 40
-	flatList  = 12 // more scopes than this, and those not asked for are folded
+
+	maxPinnable = 5
+	flatList    = 12 // more scopes than this, and those not asked for are folded
 )
 
 // Offered are the scopes to show in the open.
@@ -93,6 +95,9 @@ func (s Scope) Included() []string {
 
 // Shown are the tools that the page names.
 func (s Scope) Shown() []Tool { return s.Tools[:min(len(s.Tools), maxTools)] }
+
+// Pinnable are the arguments of the tool that a person may pin.
+func (t Tool) Pinnable() []Limit { return t.Limits[:min(len(t.Limits), maxPinnable)] }
 
 // More is how many tools are not named.
 func (s Scope) More() int { return len(s.Tools) - len(s.Shown()) }

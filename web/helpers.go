@@ -26,6 +26,8 @@ func helpers() template.FuncMap {
 		"join":     func(s []string) string { return strings.Join(s, " ") },
 		"scope":    func(s Scope, marked bool) scopeView { return scopeView{s, marked && s.Asked} },
 		"copy":     func(id, text string) copyView { return copyView{id, text} },
+		"tick":     tick,
+		"visible":  func(s string) string { return visible(120, s) },
 		"choices":  func(request string, c []Choice) choicesView { return choicesView{request, c} },
 	}
 }
@@ -73,6 +75,11 @@ func link(s string) string {
 		return s
 	}
 	return ""
+}
+
+// tick is the consent page once more, with other boxes ticked.
+func tick(request, wish string) string {
+	return "/consent?" + url.Values{"r": {line(64, request)}, "tick": {wish}}.Encode()
 }
 
 // linkHost is the host that a link leads to, empty for this one.

@@ -3,7 +3,8 @@ package web
 import "time"
 
 // Consent asks whether a client may use an MCP server. The form posts r,
-// scope (any number) and decision (allow or deny) to /consent.
+// seen, scope (any number), duration, the fields of the limits, and decision
+// (allow or deny) to /consent.
 type Consent struct {
 	Lang     string
 	Server   string // name of the MCP server
@@ -19,7 +20,31 @@ type Consent struct {
 	// without it the page promises no more than to pass the ticks on.
 	Enforced  bool
 	Providers []Choice // where the sign-in that comes next may happen
+	Seen      string   // hidden field: the version of what is shown; empty: none
+	Changes   []Change // of tools that were allowed before
+	Durations []Choice // field duration: how long it is allowed for
+	Duration  string   // the one chosen when the page opens
 }
+
+// Change is a tool that is another one than was allowed before.
+type Change struct {
+	Tool  string
+	Kind  ChangeKind
+	Parts []Part // what differs, where both are known
+}
+
+// ChangeKind says what became of a tool.
+type ChangeKind string
+
+// What becomes of tools.
+const (
+	ToolNew     ChangeKind = "new"
+	ToolChanged ChangeKind = "changed"
+	ToolGone    ChangeKind = "gone"
+)
+
+// Part is one text of a tool, then and now.
+type Part struct{ Name, Before, After string }
 
 // Client is who asks, as far as it is known.
 type Client struct {
@@ -50,6 +75,14 @@ type Scope struct {
 type Tool struct {
 	Name, Description     string
 	ReadOnly, Destructive bool
+	Limits                []Limit
+}
+
+// Limit is an argument that a person may pin to a value: the form field Field.
+type Limit struct {
+	Field, Argument string
+	Value           string   // as it was before
+	Choices         []string // of an enum; none: any text
 }
 
 // Choice is an identity provider to choose.

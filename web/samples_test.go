@@ -31,6 +31,16 @@ func samples() map[string]Page {
 	loopback := consent
 	loopback.User, loopback.Problem = "ada@example.com", "Tick at least one permission, or choose Deny."
 	loopback.Client = Client{Name: "Claude Code", ID: "c1.abc", RedirectHost: "localhost", RedirectURI: "http://localhost:41273/callback", LoopbackOnly: true}
+	changed := loopback
+	changed.Problem, changed.Seen, changed.Duration = "", "v1", "max"
+	changed.Durations = []Choice{{"1h", "One hour"}, {"max", "As long as the operator allows: 90 days"}}
+	changed.Scopes = []Scope{{Name: "notes:write", Ticked: true, Tools: []Tool{{Name: "write", Limits: []Limit{
+		{Field: "only:write:repo", Argument: "repo", Value: "me/notes"}, {Field: "only:write:how", Argument: "how", Value: "now", Choices: []string{"now", "later"}}}}}}}
+	changed.Changes = []Change{
+		{Tool: "write", Kind: ToolChanged, Parts: []Part{{"Description", "Writes a note.", "Writes a note\u200b and sends it to <b>me</b>."},
+			{"Input", `{"type":"object"}`, `{"type":"object","x":1}`}}},
+		{Tool: "send", Kind: ToolNew, Parts: []Part{{"Description", "", "Sends."}}}, {Tool: "read", Kind: ToolGone}, {Tool: "big", Kind: ToolChanged},
+	}
 	plain := consent
 	plain.Scopes, plain.Enforced, plain.Providers = nil, false, choices[:2]
 	plain.Client = Client{ID: "desk", Verified: true, RedirectHost: "app.example.com", RedirectURI: "https://app.example.com/cb"}
@@ -47,6 +57,7 @@ func samples() map[string]Page {
 		"consent":         consent,
 		"consent-problem": loopback,
 		"consent-plain":   plain,
+		"consent-changed": changed,
 		"consent-hostile": hostile,
 		"signin":          Signin{Server: "Toolbox", Client: "Claude", Request: "r-1", Username: "demo", Password: "demo"},
 		"signin-problem":  Signin{Server: "Toolbox", Client: "Claude", Request: "r-1", Username: "ada", Problem: "The user name or the password is wrong.", Other: choices[:2]},

@@ -143,12 +143,13 @@ func TestForms(t *testing.T) {
 		action string
 		fields []string
 	}{
-		"consent":        {"/consent", []string{"r=r-1", "scope=toolbox:read_only*", "scope=toolbox:read_write", "scope=toolbox:get_resource*", "scope=toolbox:create_resource", "scope=toolbox:delete_resource", "decision=deny", "decision=allow"}},
-		"consent-plain":  {"/consent", []string{"r=r-1", "decision=deny", "decision=allow"}},
-		"signin":         {"/signin", []string{"r=r-1", "username=demo", "password=demo"}},
-		"signin-problem": {"/signin", []string{"r=r-1", "username=ada", "password="}},
-		"choose":         {"/signin", []string{"r=r-1", "provider=google", "provider=github", "provider=corp"}},
-		"account":        {"/account", []string{"grant=g1", "action=end"}},
+		"consent":         {"/consent", []string{"r=r-1", "scope=toolbox:read_only*", "scope=toolbox:read_write", "scope=toolbox:get_resource*", "scope=toolbox:create_resource", "scope=toolbox:delete_resource", "decision=deny", "decision=allow"}},
+		"consent-changed": {"/consent", []string{"r=r-1", "seen=v1", "scope=notes:write*", "only:write:repo=me/notes", "decision=deny", "decision=allow"}},
+		"consent-plain":   {"/consent", []string{"r=r-1", "decision=deny", "decision=allow"}},
+		"signin":          {"/signin", []string{"r=r-1", "username=demo", "password=demo"}},
+		"signin-problem":  {"/signin", []string{"r=r-1", "username=ada", "password="}},
+		"choose":          {"/signin", []string{"r=r-1", "provider=google", "provider=github", "provider=corp"}},
+		"account":         {"/account", []string{"grant=g1", "action=end"}},
 	} {
 		t.Run("the first form of "+name+" goes on", func(t *testing.T) {
 			got, err := p.Render(samples()[name])
@@ -194,6 +195,11 @@ func TestConsentSays(t *testing.T) {
 		"no more than is enforced":                {"consent", []string{"nothing else"}},
 		"that there are no scopes":                {"consent-plain", []string{"no separate permissions"}},
 		"where it ends":                           {"consent", []string{`href="/account"`}},
+		"one letter that nobody sees":             {"consent-changed", []string{"<bdi>Writes a note</bdi>", `<ins><span class="hidden">is: </span><bdi>[U&#43;200B] and sends it to &lt;b&gt;me&lt;/b&gt;</bdi></ins><bdi>.</bdi>`}},
+		"what came, went, or cannot be shown":     {"consent-changed", []string{`<code>send</code> <em class="tag risk">new</em>`, "no longer among", "beyond what can be shown"}},
+		"how long, the longest chosen":            {"consent-changed", []string{`<option value="1h">One hour</option><option value="max" selected>`}},
+		"what a tool may be pinned to":            {"consent-changed", []string{`<option>later</option>`, `<option selected>now</option>`, `name="only:write:repo" value="me/notes"`}},
+		"all read-only or none at once":           {"consent", []string{`<a href="/consent?r=r-1&amp;tick=readonly">`, `<a href="/consent?r=r-1&amp;tick=none">`}},
 		"how many were not asked for":             {"consent-hostile", []string{"197 more that it did not ask for"}},
 	} {
 		t.Run(name, func(t *testing.T) {

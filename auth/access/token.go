@@ -36,9 +36,22 @@ type Token struct {
 	ID                string // jti
 	Grant             string // sid: revoking it ends the token
 	Pin               string // digest of the tools as consented to
+	Details           []Detail
 	IssuedAt          time.Time
 	NotBefore         time.Time
 	Expiry            time.Time
+}
+
+// DetailType is the type of the details that a token of ours has.
+const DetailType = "mcp_tool_arguments"
+
+// A Detail says with which arguments a tool may be called (RFC 9396 §2): each
+// must have just that value or, where it ends in a slash, a path below it.
+type Detail struct {
+	Type      string            `json:"type"`
+	Locations []string          `json:"locations,omitempty"`
+	Tool      string            `json:"tool"`
+	Arguments map[string]string `json:"arguments"`
 }
 
 // claims is a Token on the wire. Scope is there twice: as RFC 9068 §2.2.3 has
@@ -59,6 +72,7 @@ type claims struct {
 	ID                string   `json:"jti"`
 	Grant             string   `json:"sid,omitempty"`
 	Pin               string   `json:"pin,omitempty"`
+	Details           []Detail `json:"authorization_details,omitempty"`
 }
 
 // audience is read as one string or several (RFC 7519 §4.1.3) and always
@@ -80,7 +94,7 @@ func (t Token) encode() ([]byte, error) {
 		Scope: strings.Join(t.Scopes, " "), Scopes: t.Scopes, Groups: t.Groups,
 		Email: t.Email, PreferredUsername: t.PreferredUsername,
 		IssuedAt: t.IssuedAt.Unix(), NotBefore: t.NotBefore.Unix(), Expiry: t.Expiry.Unix(),
-		ID: t.ID, Grant: t.Grant, Pin: t.Pin,
+		ID: t.ID, Grant: t.Grant, Pin: t.Pin, Details: t.Details,
 	})
 }
 
@@ -97,7 +111,7 @@ func decode(payload []byte) (*Token, error) {
 	t := &Token{
 		Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience, ClientID: c.ClientID,
 		Scopes: strings.Fields(c.Scope), Groups: c.Groups, Email: c.Email, PreferredUsername: c.PreferredUsername,
-		ID: c.ID, Grant: c.Grant, Pin: c.Pin,
+		ID: c.ID, Grant: c.Grant, Pin: c.Pin, Details: c.Details,
 		IssuedAt: time.Unix(c.IssuedAt, 0), Expiry: time.Unix(c.Expiry, 0),
 	}
 	if c.NotBefore != 0 {

@@ -27,6 +27,7 @@ const (
 	KindConsent  store.Kind = "consent"
 	KindUser     store.Kind = "user"    // by subject
 	KindSession  store.Kind = "session" // by a secret of the browser's cookie
+	KindPin      store.Kind = "pin"     // by the pin
 )
 
 // The errors of this package.
@@ -73,6 +74,7 @@ type Grants struct {
 	consents store.Bucket[Consent]
 	users    store.Bucket[user]
 	sessions store.Bucket[Session]
+	pins     store.Bucket[definitions]
 
 	mu     sync.RWMutex
 	dead   map[string]time.Time // revoked grants, until their last access token has expired
@@ -96,6 +98,7 @@ func New(s store.Store, o Options) *Grants {
 		consents: store.Names[Consent](s, KindConsent),
 		users:    store.Names[user](s, KindUser),
 		sessions: store.Secrets[Session](s, KindSession),
+		pins:     store.Names[definitions](s, KindPin),
 		dead:     map[string]time.Time{},
 		unread:   unread{keys: map[string]bool{}},
 	}
@@ -124,6 +127,8 @@ type Grant struct {
 	Resource    string    `json:"resource,omitempty"`
 	Audience    []string  `json:"aud"`
 	Scopes      []string  `json:"scopes"`
+	Pin         string    `json:"pin,omitempty"`     // of the tools behind Scopes, as they were shown
+	Limits      []Limit   `json:"limits,omitempty"`  // on what the tools may be called with
 	Offline     bool      `json:"offline,omitempty"` // refresh tokens are issued
 	Given       time.Time `json:"given"`
 	Ends        time.Time `json:"ends"` // no token of it lives longer

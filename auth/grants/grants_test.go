@@ -448,7 +448,7 @@ func TestS9_sessions_belong_to_one_host_expire_and_end_everywhere(t *testing.T) 
 
 func TestS2_a_consent_is_remembered_per_user_client_redirect_host_and_issuer(t *testing.T) {
 	f := open(t)
-	if err := f.Remember(t.Context(), "ada", issuer, "client", "claude.ai", []string{"read"}); err != nil {
+	if err := f.Remember(t.Context(), "ada", issuer, "client", "claude.ai", Consent{Scopes: []string{"read"}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, row := range []struct {

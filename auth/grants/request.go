@@ -32,9 +32,12 @@ type Approved struct {
 	Request Request       `json:"request"`
 	Scopes  []string      `json:"scopes"`
 	Offline bool          `json:"offline"`
-	Lasts   time.Duration `json:"lasts,omitempty"`   // chosen on the page; 0: as long as the operator allows
-	Shown   bool          `json:"shown"`             // the consent page was shown
-	Account bool          `json:"account,omitempty"` // no client: a person signs in to the account page
+	Lasts   time.Duration `json:"lasts,omitempty"`    // chosen on the page; 0: as long as the operator allows
+	Shown   bool          `json:"shown"`              // the consent page was shown
+	ShownTo string        `json:"shown_to,omitempty"` // the subject who was signed in then, and saw what had changed for them
+	Pin     string        `json:"pin,omitempty"`      // of the tools behind Scopes, as they were shown
+	Limits  []Limit       `json:"limits,omitempty"`   // on what the tools may be called with
+	Account bool          `json:"account,omitempty"`  // no client: a person signs in to the account page
 	Attempt Attempt       `json:"attempt,omitzero"`
 }
 

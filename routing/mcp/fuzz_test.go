@@ -64,6 +64,64 @@ func FuzzWhatWeReadIsWhatEverybodyReads(f *testing.F) {
 	})
 }
 
+// FuzzAnArgumentIsWhatEverybodyReads: where we say that an argument has a text,
+// every parser that reads the call says so too.
+func FuzzAnArgumentIsWhatEverybodyReads(f *testing.F) {
+	for _, args := range []string{
+		`{"path":"a/b"}`, `{"p\u0061th":"a\/b","other":{"path":"x"}}`, `{"path":"a","Path":"b"}`, `{"path":"a","\u212aath":1}`,
+		`{"path":["a"]}`, `{"path":"\ud800"}`, `{"path":"\ud83d\ude00"}`, `{"path":"a\u0000b"}`, `[]`, `{"path":null}`, `{"PATH ":"x","path":"y"}`,
+	} {
+		f.Add([]byte(`{"method":"tools/call","params":{"name":"t","arguments":` + args + `}}`))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		calls, err := mcp.Parse(body)
+		if err != nil || len(calls) != 1 || calls[0].Tool == "" {
+			return
+		}
+		ours, ok := mcp.TextOf(calls[0].Arguments, "path")
+		if !ok {
+			return
+		}
+		for _, first := range []bool{true, false} {
+			for _, anyCase := range []bool{true, false} {
+				for _, cut := range []bool{true, false} {
+					theirs := argument(body, first, anyCase, cut)
+					if theirs != any(ours) {
+						t.Errorf("%q: we read %q, others %v (first %v, any case %v, cut %v)", body, ours, theirs, first, anyCase, cut)
+					}
+				}
+			}
+		}
+		var byStruct struct {
+			Params struct {
+				Arguments struct {
+					Path string `json:"path"`
+				} `json:"arguments"`
+			} `json:"params"`
+		}
+		if err := json.Unmarshal(body, &byStruct); err != nil || byStruct.Params.Arguments.Path != ours {
+			t.Errorf("%q: we read %q, encoding/json %q %v", body, ours, byStruct.Params.Arguments.Path, err)
+		}
+	})
+}
+
+// argument is how a parser reads the argument "path" of a call.
+func argument(body []byte, first, anyCase, cut bool) any {
+	v, err := tree(json.NewDecoder(bytes.NewReader(body)), func(s string) string {
+		if cut {
+			s, _, _ = strings.Cut(s, "\x00")
+		}
+		return s
+	})
+	m, _ := v.(pairs)
+	if err != nil {
+		return err
+	}
+	params, _ := m.find("params", first, anyCase).(pairs)
+	args, _ := params.find("arguments", first, anyCase).(pairs)
+	return args.find("path", first, anyCase)
+}
+
 type message struct {
 	Method string          `json:"method"`
 	Params json.RawMessage `json:"params"`

@@ -104,7 +104,8 @@ func pages(ctx context.Context, session *sdk.ClientSession) (*Listing, error) {
 // tool takes a mark only where the server made it: without annotations a tool
 // is neither.
 func tool(t *sdk.Tool) Tool {
-	out := Tool{Name: t.Name, Title: t.Title, Description: t.Description}
+	out := Tool{Name: t.Name, Title: t.Title, Description: t.Description, Arguments: arguments(t)}
+	out.Digest, out.Definition = define(t)
 	if a := t.Annotations; a != nil {
 		out.ReadOnly = a.ReadOnlyHint
 		out.Destructive = !a.ReadOnlyHint && a.DestructiveHint != nil && *a.DestructiveHint

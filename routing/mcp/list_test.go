@@ -40,6 +40,10 @@ func TestListReadsServersOfEveryEra(t *testing.T) {
 			}
 			tools := map[string]mcp.Tool{}
 			for _, tool := range l.Tools {
+				if len(tool.Digest) != 43 || tool.Definition.Schema != `{"type":"object"}` {
+					t.Errorf("the definition of %s: %+v", tool.Name, tool)
+				}
+				tool.Digest, tool.Definition = "", mcp.Definition{}
 				tools[tool.Name] = tool
 			}
 			want := map[string]mcp.Tool{

@@ -24,6 +24,8 @@ type Call struct {
 	Tool   string          // the tool of a tools/call
 	Name   string          // what the Mcp-Name header mirrors: a tool, a prompt, a resource's URI or a task
 	ID     json.RawMessage // as it was sent, part of the body; nil for a notification
+
+	Arguments json.RawMessage // of a tools/call, as they were sent
 }
 
 // A BadMessage is a message that cannot be believed. Reason is for the client.

@@ -68,7 +68,7 @@ func (s *scanner) message(calls []Call) []Call {
 // message is what of a message matters while it is read.
 type message struct {
 	method, name, uri, task string
-	id                      []byte
+	id, arguments           []byte
 	odd                     bool // params has a key that is another one but for its case
 }
 
@@ -104,7 +104,11 @@ func (s *scanner) params(m *message) {
 			m.uri = s.textOrNone()
 		case "taskId":
 			m.task = s.textOrNone()
-		case "arguments", "_meta":
+		case "arguments":
+			start := s.i
+			s.value()
+			m.arguments = s.b[start:s.i:s.i]
+		case "_meta":
 			s.value()
 		default:
 			m.odd = m.odd || anyCase(key, "name", "uri", "taskid", "arguments", "_meta")
@@ -148,7 +152,7 @@ func (m *message) call() (c Call, bad string) {
 	c = Call{Method: m.method, ID: m.id}
 	switch m.method {
 	case "tools/call":
-		c.Name, c.Tool = m.name, m.name
+		c.Name, c.Tool, c.Arguments = m.name, m.name, m.arguments
 		if m.name == "" {
 			return c, "tools/call names no tool"
 		}

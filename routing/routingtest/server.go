@@ -39,6 +39,8 @@ type Scope struct {
 type Tool struct {
 	Name, Title, Description string
 	ReadOnly, Destructive    bool
+	Schema                   map[string]any // of the input; default: any object
+	Pinnable                 []string       // arguments that it marks as such
 }
 
 // Options of a server. The zero value has no scopes and no tools but the
@@ -116,14 +118,24 @@ func (s *Server) Close() {
 
 // AddTool adds or replaces one while the server runs.
 func (s *Server) AddTool(t Tool) {
-	s.mcp.AddTool(&mcp.Tool{
+	tool := &mcp.Tool{
 		Name: t.Name, Title: t.Title, Description: t.Description,
 		InputSchema: map[string]any{"type": "object"},
 		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: t.ReadOnly, DestructiveHint: &t.Destructive},
-	}, func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	}
+	if t.Schema != nil {
+		tool.InputSchema = t.Schema
+	}
+	if t.Pinnable != nil {
+		tool.Meta = mcp.Meta{"example.com/pinnable": t.Pinnable}
+	}
+	s.mcp.AddTool(tool, func(context.Context, *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		return text(t.Name), nil
 	})
 }
+
+// RemoveTool removes one while the server runs.
+func (s *Server) RemoveTool(name string) { s.mcp.RemoveTools(name) }
 
 // SetScopes changes what the server advertises from now on.
 func (s *Server) SetScopes(scopes ...Scope) {
