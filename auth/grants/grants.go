@@ -1,6 +1,6 @@
 // Package grants is the memory of the authorization server: which requests
 // were approved, which codes are unspent, which refresh tokens are current,
-// what a user agreed to before and who is signed in.
+// what a user agreed to before, who is signed in and with which passkeys.
 //
 // It keeps these promises, whatever the number of replicas: an approved request
 // is finished once; a code is redeemed once; a refresh token works until its
@@ -27,6 +27,7 @@ const (
 	KindConsent  store.Kind = "consent"
 	KindUser     store.Kind = "user"    // by subject
 	KindSession  store.Kind = "session" // by a secret of the browser's cookie
+	KindHandoff  store.Kind = "handoff" // by a code
 )
 
 // The errors of this package.
@@ -73,6 +74,10 @@ type Grants struct {
 	consents store.Bucket[Consent]
 	users    store.Bucket[user]
 	sessions store.Bucket[Session]
+	handoffs store.Bucket[Handoff]
+
+	passkeys      store.Bucket[passkeys]
+	passkeyOwners store.Bucket[string]
 
 	mu     sync.RWMutex
 	dead   map[string]time.Time // revoked grants, until their last access token has expired
@@ -96,8 +101,13 @@ func New(s store.Store, o Options) *Grants {
 		consents: store.Names[Consent](s, KindConsent),
 		users:    store.Names[user](s, KindUser),
 		sessions: store.Secrets[Session](s, KindSession),
-		dead:     map[string]time.Time{},
-		unread:   unread{keys: map[string]bool{}},
+		handoffs: store.Secrets[Handoff](s, KindHandoff),
+
+		passkeys:      store.Names[passkeys](s, KindPasskeys),
+		passkeyOwners: store.Names[string](s, KindPasskeyOwner),
+
+		dead:   map[string]time.Time{},
+		unread: unread{keys: map[string]bool{}},
 	}
 }
 

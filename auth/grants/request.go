@@ -35,6 +35,7 @@ type Approved struct {
 	Lasts   time.Duration `json:"lasts,omitempty"`   // chosen on the page; 0: as long as the operator allows
 	Shown   bool          `json:"shown"`             // the consent page was shown
 	Account bool          `json:"account,omitempty"` // no client: a person signs in to the account page
+	Refused bool          `json:"refused,omitempty"` // somebody signed in who may not enter
 	Attempt Attempt       `json:"attempt,omitzero"`
 }
 
@@ -88,6 +89,16 @@ func (g *Grants) Return(ctx context.Context, secret, state string) (Approved, er
 		return same
 	})
 	return was, invalidIfAbsent("return from the identity provider", err)
+}
+
+// Refuse notes that somebody signed in who may not enter, so that the next
+// attempt asks for another account.
+func (g *Grants) Refuse(ctx context.Context, secret string) error {
+	_, err := g.change(ctx, secret, func(a *Approved) bool {
+		a.Refused = true
+		return true
+	})
+	return invalidIfAbsent("note a refusal", err)
 }
 
 // change rewrites an approved request if edit says so, and returns it as it was.
