@@ -78,6 +78,10 @@ func (s *Server) callback(c echo.Context) error {
 		return stale(errors.New("the identity provider is no longer configured"))
 	}
 	who, err := p.Flow.Finish(ctx, s.attempt(a.Attempt, ""), query)
+	var refusal *idp.Refusal
+	if errors.As(err, &refusal) { // suspended, for one: the provider knows who it was
+		return s.notAllowed(c, p, refusal.Account, id, secret, err)
+	}
 	if err != nil {
 		return s.providerFailed(c, p, id, err)
 	}

@@ -22,7 +22,7 @@ func (s *Server) welcome(c echo.Context, p *idp.Provider, who idp.Identity, id, 
 	ctx := c.Request().Context()
 	u := userOf(who)
 	if err := s.mayEnter(u); err != nil {
-		return s.notAllowed(c, p, who, id, secret, err)
+		return s.notAllowed(c, p, userName(u), id, secret, err)
 	}
 	session, err := s.Grants.SignIn(ctx, s.issuer(), u)
 	if err != nil {
@@ -39,8 +39,7 @@ func (s *Server) welcome(c echo.Context, p *idp.Provider, who idp.Identity, id, 
 }
 
 // notAllowed says which account it was, and offers another.
-func (s *Server) notAllowed(c echo.Context, p *idp.Provider, who idp.Identity, id, secret string, err error) error {
-	account := userName(userOf(who))
+func (s *Server) notAllowed(c echo.Context, p *idp.Provider, account, id, secret string, err error) error {
 	s.refused(c, p, account, err)
 	if err := s.Grants.Refuse(c.Request().Context(), secret); err != nil {
 		return s.lostSignin(id, err)
