@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -412,5 +411,3 @@ func (a addressed) RoundTrip(r *http.Request) (*http.Response, error) {
 	r.Header.Set("X-Forwarded-For", a.address)
 	return a.RoundTripper.RoundTrip(r)
 }
-
-var _ = os.Getenv
