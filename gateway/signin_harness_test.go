@@ -76,6 +76,7 @@ proxy:
   ` + more + `
   hosts: [{host: notes.example.com, name: Notes}, {host: tasks.example.com, name: Tasks}]
 tls: {mode: "off"}
+token: {algorithm: ES256}
 store: {url: "memory:"}
 server: {adminAddr: "", httpAddr: "", limits: {failedSigninsPerMinute: 3}}
 `
