@@ -52,7 +52,7 @@ func (s *Server) notAllowed(c echo.Context, p *idp.Provider, account, id, secret
 	return &Error{
 		Status: http.StatusForbidden, Code: "access_denied", Description: "this account may not use this server", Cause: err,
 		Title: "This account may not enter", Message: "You signed in as " + account + ", but " + reason + ".",
-		Advice: "Sign in with another account, or ask whoever runs this server.", Retry: s.retry(id),
+		Advice: "Sign in with another account, or ask whoever runs this server.", Retry: s.retry(id), RetryText: "Use another account",
 	}
 }
 

@@ -153,7 +153,7 @@ func (s signin) refusedPage(t *testing.T, h *house, p *person, v view, status in
 	if v.status != status || v.title() != title {
 		t.Errorf("the page is %d %q, want %d %q\n%s", v.status, v.title(), status, title, h.log)
 	}
-	for _, text := range append(says, "Try again") {
+	for _, text := range append(says, `<a class="button go" href="/signin?r=`) {
 		if !v.says(text) {
 			t.Errorf("the page does not say %q", text)
 		}
@@ -170,7 +170,7 @@ func (s signin) deniedByRule(t *testing.T) {
 	h := newHouse(t, s.elsewhere(), s.client)
 	p := h.person(t, s.visit)
 	v := p.follow(t, p.asks(t, notes, nil))
-	s.refusedPage(t, h, p, v, http.StatusForbidden, "This account may not enter", s.account, "another account")
+	s.refusedPage(t, h, p, v, http.StatusForbidden, "This account may not enter", s.account, "Use another account")
 }
 
 func (s signin) deniedByProvider(t *testing.T) {
@@ -181,7 +181,7 @@ func (s signin) deniedByProvider(t *testing.T) {
 	h, p := s.house(t)
 	s.denies()
 	v := p.follow(t, p.asks(t, notes, nil))
-	s.refusedPage(t, h, p, v, http.StatusForbidden, "This account may not enter", s.account, "another account")
+	s.refusedPage(t, h, p, v, http.StatusForbidden, "This account may not enter", s.account, "Use another account")
 }
 
 func (s signin) cancelled(t *testing.T) {
@@ -336,7 +336,7 @@ func TestHostNarrowsWhoMayEnter(t *testing.T) {
 	h := newHouse(t, config, nil)
 	ada, bob := h.person(t, nil), h.person(t, nil)
 	v := ada.signsIn(t, ada.follow(t, ada.asks(t, notes, nil)), "ada", "the password of ada")
-	signin{}.refusedPage(t, h, ada, v, http.StatusForbidden, "This account may not enter", "ada@example.com", "another account")
+	signin{}.refusedPage(t, h, ada, v, http.StatusForbidden, "This account may not enter", "ada@example.com", "Use another account")
 	first := bob.redeem(t, notes, bob.signsIn(t, bob.follow(t, bob.asks(t, notes, nil)), "bob", "the password of bob"))
 	ada.redeem(t, tasks, ada.signsIn(t, ada.follow(t, ada.asks(t, tasks, nil)), "ada", "the password of ada"))
 	h.reload(t, strings.Replace(config, "bob@example.com]}", "carol@example.com]}", 1))

@@ -85,6 +85,7 @@ type Error struct {
 	Reference      string // what `explain` wants
 	Link, LinkText string // http, https or a path; its host is shown
 	Retry          string // a path at which the person may try again
+	RetryText      string // empty: Try again
 }
 
 // Connect tells a browser that opened an MCP URL what to do with it.
