@@ -106,18 +106,18 @@ func openIDSignin(t *testing.T) signin {
 // TestSignIn is every provider, letting in, turning away and failing, at the
 // first sign-in and at a refresh.
 func TestSignIn(t *testing.T) {
-	for name, make := range map[string]func(*testing.T) signin{
+	for name, prepare := range map[string]func(*testing.T) signin{
 		"Google": googleSignin, "Google Workspace": workspaceSignin, "GitHub": gitHubSignin, "GitHub with an app's key": gitHubAppSignin,
 		"Microsoft": microsoftSignin, "OpenID": openIDSignin,
 	} {
-		t.Run(name+", allowed", func(t *testing.T) { make(t).allowed(t) })
-		t.Run(name+", turned away by a rule", func(t *testing.T) { make(t).deniedByRule(t) })
-		t.Run(name+", turned away by the provider", func(t *testing.T) { make(t).deniedByProvider(t) })
-		t.Run(name+", cancelled", func(t *testing.T) { make(t).cancelled(t) })
-		t.Run(name+", failing", func(t *testing.T) { make(t).failing(t) })
-		t.Run(name+", refreshed by who is turned away by a rule", func(t *testing.T) { make(t).refreshDeniedByRule(t) })
-		t.Run(name+", refreshed by who is turned away by the provider", func(t *testing.T) { make(t).refreshDeniedByProvider(t) })
-		t.Run(name+", refreshed while it fails", func(t *testing.T) { make(t).refreshFailing(t) })
+		t.Run(name+", allowed", func(t *testing.T) { prepare(t).allowed(t) })
+		t.Run(name+", turned away by a rule", func(t *testing.T) { prepare(t).deniedByRule(t) })
+		t.Run(name+", turned away by the provider", func(t *testing.T) { prepare(t).deniedByProvider(t) })
+		t.Run(name+", cancelled", func(t *testing.T) { prepare(t).cancelled(t) })
+		t.Run(name+", failing", func(t *testing.T) { prepare(t).failing(t) })
+		t.Run(name+", refreshed by who is turned away by a rule", func(t *testing.T) { prepare(t).refreshDeniedByRule(t) })
+		t.Run(name+", refreshed by who is turned away by the provider", func(t *testing.T) { prepare(t).refreshDeniedByProvider(t) })
+		t.Run(name+", refreshed while it fails", func(t *testing.T) { prepare(t).refreshFailing(t) })
 	}
 }
 

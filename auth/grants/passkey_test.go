@@ -13,8 +13,8 @@ func passkey(id string) Passkey {
 	return Passkey{ID: []byte(id), Host: "notes.example.com", Name: id, Key: []byte("key"), Count: 1}
 }
 
-// race calls fn eight times at once and returns how often it succeeded.
-func race(fn func(i int) error) int {
+// atOnce calls fn eight times at once and returns how often it succeeded.
+func atOnce(fn func(i int) error) int {
 	var wg sync.WaitGroup
 	var good atomic.Int32
 	for i := range 8 {
@@ -31,7 +31,7 @@ func race(fn func(i int) error) int {
 func TestPasskeyHasOneOwner(t *testing.T) {
 	f := open(t)
 	owners := []string{"local:ada", "local:bob"}
-	if n := race(func(i int) error { return f.AddPasskey(t.Context(), owners[i%2], passkey("one")) }); n != 1 {
+	if n := atOnce(func(i int) error { return f.AddPasskey(t.Context(), owners[i%2], passkey("one")) }); n != 1 {
 		t.Errorf("%d of eight added it", n)
 	}
 	owner, got, err := f.Passkey(t.Context(), []byte("one"), "notes.example.com")
@@ -80,7 +80,7 @@ func TestPasskeyCountsOn(t *testing.T) {
 			t.Errorf("counter %d after 1: %v", count, err)
 		}
 	}
-	if n := race(func(int) error { return use("one", 7) }); n != 1 {
+	if n := atOnce(func(int) error { return use("one", 7) }); n != 1 {
 		t.Errorf("one counter was used by %d of eight", n)
 	}
 	_, got, err := f.Passkey(t.Context(), []byte("one"), "notes.example.com")
@@ -142,7 +142,7 @@ func TestHandedOverAnswerIsTakenOnce(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, q, err)
 		}
 	}
-	if n := race(func(int) error {
+	if n := atOnce(func(int) error {
 		q, err := f.TakeOver(t.Context(), "request", code, issuer)
 		if err == nil && q != "code=c" {
 			t.Errorf("it is %q", q)
