@@ -94,7 +94,7 @@ vet() {
 lint() {
 	local tool config="$PWD/.golangci.yml"
 	tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint v2.15.0 || return
-	"$tool" run ./... && (cd gateway/e2e && "$tool" run --config "$config" --build-tags e2e ./...)
+	"$tool" run --allow-parallel-runners ./... && (cd gateway/e2e && "$tool" run --allow-parallel-runners --config "$config" --build-tags e2e ./...)
 }
 
 # tests DIR FLAGS... runs the tests of the module in DIR, and counts them.

@@ -15,14 +15,14 @@ import (
 // showAccount lists the connections of the signed-in person at this host.
 // Whoever is not signed in is asked to, first.
 func (s *Server) showAccount(c echo.Context) error {
-	u, err := s.signedIn(c)
+	session, err := s.session(c)
 	if err != nil {
 		return err
 	}
-	if u == nil {
+	if session == nil {
 		return s.signinForAccount(c)
 	}
-	return s.accountPage(c, *u, "")
+	return s.accountPage(c, session, "")
 }
 
 // signinForAccount begins a sign-in that no client asked for.
@@ -42,7 +42,8 @@ func (s *Server) signinForAccount(c echo.Context) error {
 	return see(c, "/signin?r="+id)
 }
 
-func (s *Server) accountPage(c echo.Context, u grants.User, notice string) error {
+func (s *Server) accountPage(c echo.Context, session *grants.Session, notice string) error {
+	u := session.User
 	families, err := s.Grants.OfUser(c.Request().Context(), u.Subject, s.issuer())
 	if err != nil {
 		return broken("the account page", err)
@@ -54,10 +55,14 @@ func (s *Server) accountPage(c echo.Context, u grants.User, notice string) error
 			Scopes: f.Grant.Scopes, Given: f.Grant.Given, Used: f.Used, Ends: f.Grant.Ends,
 		})
 	}
+	if p.Passkeys, err = s.passkeysOn(c, session); err != nil {
+		return err
+	}
 	return s.page(c, http.StatusOK, p)
 }
 
-// account ends one connection, all of them, or the session.
+// account ends one connection, all of them, or the session, and adds and
+// removes passkeys.
 func (s *Server) account(c echo.Context) error {
 	raw, err := formBody(c.Request())
 	if err != nil {
@@ -67,18 +72,24 @@ func (s *Server) account(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	u, err := s.signedIn(c)
+	session, err := s.session(c)
 	if err != nil {
 		return err
 	}
-	if u == nil {
+	if session == nil {
 		return s.signinForAccount(c)
 	}
 	switch form.Get("action") {
 	case "end":
-		return s.endConnections(c, *u, func(gr grants.Grant) bool { return gr.ID == form.Get("grant") }, "The connection has ended.")
+		return s.endConnections(c, session, func(gr grants.Grant) bool { return gr.ID == form.Get("grant") }, "The connection has ended.")
 	case "end-all":
-		return s.endConnections(c, *u, func(grants.Grant) bool { return true }, "All connections have ended.")
+		return s.endConnections(c, session, func(grants.Grant) bool { return true }, "All connections have ended.")
+	case "add-passkey":
+		return s.addPasskey(c, session, form)
+	case "remove-passkey":
+		return s.removePasskey(c, session, form.Get("id"))
+	case "sign-in":
+		return s.signinForAccount(c)
 	case "sign-out":
 		return s.signOut(c)
 	}
@@ -87,8 +98,8 @@ func (s *Server) account(c echo.Context) error {
 
 // endConnections ends the matching grants of a user, and forgets what they
 // consented to: the client has to ask again.
-func (s *Server) endConnections(c echo.Context, u grants.User, match func(grants.Grant) bool, notice string) error {
-	ctx := c.Request().Context()
+func (s *Server) endConnections(c echo.Context, session *grants.Session, match func(grants.Grant) bool, notice string) error {
+	ctx, u := c.Request().Context(), session.User
 	families, err := s.Grants.OfUser(ctx, u.Subject, s.issuer())
 	if err != nil {
 		return broken("the account page", err)
@@ -105,7 +116,7 @@ func (s *Server) endConnections(c echo.Context, u grants.User, match func(grants
 		}
 		s.Audit.Record(ctx, audit.GrantEnded, audit.Host(s.Route.Host), audit.Client(f.Grant.ClientID), audit.Subject(u.Subject), audit.Grant(f.Grant.ID), audit.Text("by", "user"))
 	}
-	return s.accountPage(c, u, notice)
+	return s.accountPage(c, session, notice)
 }
 
 func (s *Server) signOut(c echo.Context) error {

@@ -261,11 +261,18 @@ func (s *Server) turnAway(client *clients.Client, req grants.Request, code, desc
 }
 
 // limit counts one request of an address.
-func (s *Server) limit(c echo.Context, what Limit) error {
-	wait, ok := s.Limits.Take(what, c.RealIP())
+func (s *Server) limit(c echo.Context, what Limit) error { return s.limitKey(c, what, c.RealIP()) }
+
+func (s *Server) limitKey(c echo.Context, what Limit, key string) error {
+	return count(c, s.Limits, s.Audit, what, key)
+}
+
+// count takes one of what for key, or says when to come back.
+func count(c echo.Context, limits Limiter, log *audit.Log, what Limit, key string) error {
+	wait, ok := limits.Take(what, key)
 	if ok {
 		return nil
 	}
-	s.Audit.Record(c.Request().Context(), audit.LimitExceeded, audit.Host(s.Route.Host), audit.Text("limit", string(what)), audit.Text("address", c.RealIP()))
+	log.Record(c.Request().Context(), audit.LimitExceeded, audit.Host(c.Request().Host), audit.Text("limit", string(what)), audit.Text("address", c.RealIP()))
 	return tooMany(strconv.Itoa(max(1, int(math.Ceil(wait.Seconds())))))
 }

@@ -56,9 +56,16 @@ func NewBrowser(origin string, secret []byte) (*Browser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("derive the cookie key: %w", err)
 	}
-	scheme, authority, _ := strings.Cut(origin, "://")
+	scheme, _, _ := strings.Cut(origin, "://")
+	return &Browser{origin: origin, secure: scheme == "https", mark: Mark(origin), aead: aead}, nil
+}
+
+// Mark names the host at origin in cookies, which do not know ports, and in
+// states.
+func Mark(origin string) string {
+	_, authority, _ := strings.Cut(origin, "://")
 	sum := sha256.Sum256([]byte(authority))
-	return &Browser{origin: origin, secure: scheme == "https", mark: hex.EncodeToString(sum[:4]), aead: aead}, nil
+	return hex.EncodeToString(sum[:4])
 }
 
 // OwnCookie says whether a cookie is one of ours, at whatever host and in
@@ -70,8 +77,10 @@ func OwnCookie(name string) bool {
 // carried is what a browser carries for one request: the request itself until
 // it is approved, then only the secret that names it.
 type carried struct {
-	Request *grants.Request `json:"q,omitempty"`
-	Secret  string          `json:"k,omitempty"`
+	Request   *grants.Request `json:"q,omitempty"`
+	Secret    string          `json:"k,omitempty"`
+	Challenge string          `json:"c,omitempty"` // of a passkey
+	Owner     string          `json:"o,omitempty"` // who was asked for one, or has signed in here
 }
 
 // newID names a request. It begins with the time, so that the oldest of
@@ -167,6 +176,40 @@ func (b *Browser) session(r *http.Request) string { return b.read(r, "s", "") }
 
 func (b *Browser) setSession(w http.ResponseWriter, secret string, life time.Duration) {
 	http.SetCookie(w, b.cookie("s", "", secret, life))
+}
+
+// carryChallenge gives the browser the challenge of a new passkey to carry.
+func (b *Browser) carryChallenge(w http.ResponseWriter, what carried, life time.Duration) error {
+	return b.set(w, "p", what, life)
+}
+
+// carriesChallenge returns the challenge that the browser carries.
+func (b *Browser) carriesChallenge(r *http.Request) (carried, error) {
+	return b.open(b.cookie("p", "", "", 0).Name, b.read(r, "p", ""))
+}
+
+// setDevice marks the browser as one in which somebody has signed in.
+func (b *Browser) setDevice(w http.ResponseWriter, what carried, life time.Duration) error {
+	return b.set(w, "d", what, life)
+}
+
+// device names the browser, if the owner has signed in here before.
+func (b *Browser) device(r *http.Request, owner string) string {
+	what, err := b.open(b.cookie("d", "", "", 0).Name, b.read(r, "d", ""))
+	if err != nil || what.Owner != owner {
+		return ""
+	}
+	return what.Secret
+}
+
+func (b *Browser) set(w http.ResponseWriter, kind string, what carried, life time.Duration) error {
+	c := b.cookie(kind, "", "", life)
+	sealed, err := b.seal(c.Name, what)
+	if err != nil {
+		return err
+	}
+	http.SetCookie(w, b.cookie(kind, "", sealed, life))
+	return nil
 }
 
 func (b *Browser) seal(name string, what carried) (string, error) {

@@ -81,6 +81,16 @@ func (s *Server) recall(ctx context.Context, a *asking) error {
 
 // signedIn returns who is signed in here and may still enter; nil if nobody.
 func (s *Server) signedIn(c echo.Context) (*grants.User, error) {
+	session, err := s.session(c)
+	if err != nil || session == nil {
+		return nil, err
+	}
+	return &session.User, nil
+}
+
+// session is that of the browser, if its user may still enter; nil if there is
+// none.
+func (s *Server) session(c echo.Context) (*grants.Session, error) {
 	secret := s.Browser.session(c.Request())
 	if secret == "" {
 		return nil, nil
@@ -95,7 +105,7 @@ func (s *Server) signedIn(c echo.Context) (*grants.User, error) {
 	if s.mayEnter(session.User) != nil {
 		return nil, nil //nolint:nilerr // the sign-in, which comes next, says why
 	}
-	return &session.User, nil
+	return &session, nil
 }
 
 // showConsent asks, unless there is no need to (decision by decision: the

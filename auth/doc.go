@@ -10,6 +10,7 @@
 // requests reach it, nor what the MCP server behind its host does with a token.
 //
 // The files are the endpoints: metadata.go, register.go, authorize.go,
-// consent.go, signin.go (and the callback), token.go, revoke.go, account.go;
-// browser.go is what ties a browser to a request.
+// consent.go, signin.go (with local.go, passkey.go and welcome.go), callback.go
+// (with handoff.go), token.go, revoke.go, account.go; browser.go is what ties a
+// browser to a request.
 package auth

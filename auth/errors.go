@@ -26,6 +26,8 @@ type Error struct {
 	LinkText string
 	Retry    string // a path at which the person may try again
 
+	RetryText string // empty: Try again
+
 	Cause error
 }
 

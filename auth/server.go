@@ -44,13 +44,17 @@ type Server struct {
 	Documents    bool // client ID metadata documents are fetched
 	Confidential bool // a configured client may use client_credentials
 
+	Passkeys       *idp.Passkeys // nil: there is no local sign-in, or none with passkeys
+	CallbackOrigin string        // where identity providers send browsers back to; empty: here
+	Handoff        *Handoff      // they send those of all hosts back to here
+
 	Trusted     []*idp.TrustedIssuer     // whose assertions replace a browser
 	Admit       func(idp.Identity) error // the host's own rule; nil: the provider's is enough
 	Consentless []*regexp.Regexp         // redirect URIs that need no consent page
 	Demo        *web.Signin              // fills in the sign-in form of the demo
 }
 
-// Limiter bounds what one client address may do in a minute.
+// Limiter bounds what one client address, or one user, may do in a minute.
 type Limiter interface {
 	// Take counts one of what for key. If there were too many, it says how long
 	// to wait.
@@ -68,6 +72,9 @@ const (
 	Authorizations Limit = "authorizations"
 	Approvals      Limit = "approvals" // as many as Authorizations: from here on a request is stored
 	FailedSignins  Limit = "failed_signins"
+	// FailedSigninsOfUser is what FailedSignins is, for one user at all
+	// addresses. Its keys are hashes.
+	FailedSigninsOfUser Limit = "failed_signins_of_user"
 )
 
 // DefaultScope is granted where the MCP server advertises none.

@@ -222,12 +222,14 @@ func (g *Gateway) revoke(ctx context.Context, v Revocation) (int, error) {
 		}
 	}
 	subjects := map[string]bool{v.User: v.User != ""}
+	owners := map[string]bool{}
 	n, err := g.grants.EndWhere(ctx, func(gr grants.Grant) bool {
 		if !v.matches(gr) {
 			return false
 		}
 		if v.User != "" {
 			subjects[gr.User.Subject] = true
+			owners[gr.User.Owner()] = true
 		}
 		return true
 	})
@@ -250,8 +252,26 @@ func (g *Gateway) revoke(ctx context.Context, v Revocation) (int, error) {
 			}
 		}
 	}
+	if v.All || v.User != "" {
+		if err := g.revokePasskeys(ctx, v, owners); err != nil {
+			return n, err
+		}
+	}
 	g.audit.Record(ctx, audit.GrantEnded, audit.Text("by", "operator"), audit.Text("count", fmt.Sprint(n)))
 	return n, nil
+}
+
+// revokePasskeys forgets the passkeys of the users that v names: whoever got in
+// may have added one.
+func (g *Gateway) revokePasskeys(ctx context.Context, v Revocation, owners map[string]bool) error {
+	n, err := g.grants.RemovePasskeysWhere(ctx, func(owner string) bool {
+		_, id, _ := strings.Cut(owner, ":")
+		return v.All || owners[owner] || owner == v.User || id == v.User
+	})
+	if n > 0 {
+		g.audit.Record(ctx, audit.PasskeyRemoved, audit.Text("by", "operator"), audit.Text("count", fmt.Sprint(n)))
+	}
+	return err
 }
 
 func (g *Gateway) rotateKeys(w http.ResponseWriter, r *http.Request) {

@@ -32,7 +32,7 @@ func (c *Config) checkProviders(f *configFaults) {
 	if len(c.Providers) == 0 && !public {
 		f.add("provider: is missing; it is who signs people in")
 	}
-	first := map[string]string{}
+	first, local := map[string]string{}, ""
 	for i, p := range c.Providers {
 		at := c.providerKey(i)
 		f.addAll(at+".", p.Check()...)
@@ -45,6 +45,13 @@ func (c *Config) checkProviders(f *configFaults) {
 		} else {
 			first[id] = at
 		}
+		if p.Name != "local" {
+			continue
+		}
+		if local != "" {
+			f.add("%s.name: %s is local already; list all users there", at, local)
+		}
+		local = at
 	}
 }
 
@@ -86,11 +93,7 @@ func (c *Config) providerKey(i int) string {
 // checkTLS lets the sources say what is wrong with what they are given; none
 // of them talks to anybody yet.
 func (c *Config) checkTLS(f *configFaults) {
-	var names []string
-	for _, h := range c.Proxy.Hosts {
-		names = append(names, h.Host)
-	}
-	hosts := tls.NewHosts(names...)
+	hosts := tls.NewHosts(c.names()...)
 	switch c.TLS.Mode {
 	case "":
 		f.add("tls.mode: is missing; say acme, files, selfsigned, or off behind another proxy (tls: {mode: off})")

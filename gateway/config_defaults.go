@@ -79,5 +79,8 @@ func (c *Config) complete() {
 			h.Name = h.Host
 		}
 	}
+	if c.Proxy.CallbackHost != "" {
+		c.Proxy.CallbackHost = canonicalHost(c.Proxy.CallbackHost, c.Server.Scheme)
+	}
 	c.Logging.Level = strings.ToLower(c.Logging.Level)
 }

@@ -42,6 +42,15 @@ func (c *Config) checkHosts(f *configFaults) {
 			first[h.Host] = at
 		}
 		h.check(f, at)
+		if h.Public && h.Host != "" && h.Host == c.Proxy.CallbackHost {
+			f.add("proxy.callbackHost: %q is %s, which is public: nothing of the gateway is served there", h.Host, at)
+		}
+	}
+	if c.Proxy.CallbackHost == "" {
+		return
+	}
+	if err := c.checkHost(c.Proxy.CallbackHost); err != nil {
+		f.add("proxy.callbackHost: %w", err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 // ProxyConfig is what the gateway stands in front of, and for which clients.
 type ProxyConfig struct {
 	Hosts                []HostConfig
+	CallbackHost         string // canonical after Load; empty: every host has its own
 	DisableConsentScreen bool
 	AllowedRedirectURLs  []string
 	AllowedOrigins       []string

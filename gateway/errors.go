@@ -102,7 +102,7 @@ func (g *Gateway) logFailure(c echo.Context, e *auth.Error, ref string) {
 func (g *Gateway) failPage(c echo.Context, e *auth.Error, ref string) error {
 	p := web.Error{
 		Status: e.Status, Title: e.Title, Message: e.Message, Advice: e.Advice, Reference: ref,
-		Link: e.Link, LinkText: e.LinkText, Retry: e.Retry,
+		Link: e.Link, LinkText: e.LinkText, Retry: e.Retry, RetryText: e.RetryText,
 	}
 	if p.Title == "" {
 		p.Title = "This did not work"

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +44,7 @@ type Options struct {
 	Listening func()    // told when every port is open
 
 	Listeners []net.Listener // opened already, as by HandedOver; used where they fit an address
+	providers *http.Client   // leads tests to identity providers of their own
 }
 
 // DemoSignin fills in the local sign-in form. It is for a demonstration on
@@ -124,6 +126,8 @@ func (g *Gateway) open(ctx context.Context) error {
 		auth.Authorizations: c.Server.Limits.AuthorizationsPerMinute,
 		auth.Approvals:      c.Server.Limits.AuthorizationsPerMinute,
 		auth.FailedSignins:  c.Server.Limits.FailedSigninsPerMinute,
+
+		auth.FailedSigninsOfUser: c.Server.Limits.FailedSigninsPerMinute,
 	}, g.now)
 	g.requests = newLimits(map[auth.Limit]int{limitRequests: c.Server.Limits.RequestsPerMinute}, g.now)
 	g.streams = newStreams(c.Server.Limits.StreamsPerUser)
@@ -169,14 +173,10 @@ func (g *Gateway) openAudit() error {
 }
 
 // newHosts makes the authorization and resource server of every host.
-func (g *Gateway) newHosts(c *Config, table *routing.Table, registry *clients.Registry) ([]*host, error) {
-	providers, err := g.newProviders(c)
-	if err != nil {
-		return nil, err
-	}
+func (g *Gateway) newHosts(c *Config, table *routing.Table, registry *clients.Registry, providers []*idp.Provider) ([]*host, error) {
 	var trusted []*idp.TrustedIssuer
 	for _, t := range c.TrustedIssuers {
-		trusted = append(trusted, idp.NewTrustedIssuer(t.IssuerURL, t.Provider, idp.Options{Now: g.now, Log: g.log}))
+		trusted = append(trusted, idp.NewTrustedIssuer(t.IssuerURL, t.Provider, idp.Options{Now: g.now, Log: g.log, Client: g.o.providers}))
 	}
 	verifier := access.NewVerifier(g.ring, g.grants.Revoked, g.now)
 	minter := access.NewMinter(g.ring, c.Token.AccessTTL, g.now)
@@ -200,6 +200,15 @@ func (g *Gateway) newHosts(c *Config, table *routing.Table, registry *clients.Re
 			RefreshTTL: c.Token.RefreshTTL, AccessTTL: c.Token.AccessTTL, SessionTTL: c.Session.TTL,
 			Registration: c.Proxy.Registration.Dynamic, Documents: c.Proxy.Registration.MetadataDocuments,
 			Confidential: c.confidential(), Admit: admit(c.Proxy.Hosts[i].Allow), Trusted: trusted,
+			CallbackOrigin: c.callbackOrigin(),
+		}
+		if slices.ContainsFunc(providers, func(p *idp.Provider) bool { return p.Local != nil }) {
+			if h.auth.Passkeys, err = idp.NewPasskeys(route.Origin, route.Name, g.secret); err != nil {
+				return nil, err
+			}
+		}
+		if route.Origin == c.callbackOrigin() {
+			h.auth.Handoff = g.newHandoff(c, table)
 		}
 		if d := g.o.Demo; d != nil {
 			h.auth.Demo = &web.Signin{Username: d.Username, Password: d.Password}
@@ -211,10 +220,22 @@ func (g *Gateway) newHosts(c *Config, table *routing.Table, registry *clients.Re
 	return hosts, nil
 }
 
+// newHandoff is what happens at the host where all identity providers send
+// browsers back to.
+func (g *Gateway) newHandoff(c *Config, table *routing.Table) *auth.Handoff {
+	h := &auth.Handoff{Origin: c.callbackOrigin(), Grants: g.grants, Limits: g.limits, Audit: g.audit, Hosts: map[string]string{}}
+	for _, route := range table.Routes() {
+		if !route.Public {
+			h.Hosts[auth.Mark(route.Origin)] = route.Origin
+		}
+	}
+	return h
+}
+
 func (g *Gateway) newProviders(c *Config) ([]*idp.Provider, error) {
 	var out []*idp.Provider
 	for _, pc := range c.Providers {
-		p, err := idp.New(pc, idp.Options{Now: g.now, Log: g.log})
+		p, err := idp.New(pc, idp.Options{Now: g.now, Log: g.log, Client: g.o.providers})
 		if err != nil {
 			return nil, fmt.Errorf("provider %s: %w", pc.Name, err)
 		}

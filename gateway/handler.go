@@ -13,6 +13,7 @@ import (
 	"mcp-oauth2-proxy/auth"
 	"mcp-oauth2-proxy/auth/access"
 	"mcp-oauth2-proxy/auth/clients"
+	"mcp-oauth2-proxy/auth/idp"
 	"mcp-oauth2-proxy/routing"
 
 	"github.com/labstack/echo/v4"
@@ -29,12 +30,15 @@ type host struct {
 // site is everything that a configuration decides, as one handler: a reload
 // makes a new one and swaps it in.
 type site struct {
-	echo    *echo.Echo
-	table   *routing.Table
-	clients *clients.Registry
-	origins origins
-	trusted []netip.Prefix
-	hsts    bool // a public CA vouches for us, or the operator's own
+	echo      *echo.Echo
+	table     *routing.Table
+	providers []*idp.Provider
+	scheme    string
+	callback  string // the host that has nothing but the callback; empty if there is none
+	clients   *clients.Registry
+	origins   origins
+	trusted   []netip.Prefix
+	hsts      bool // a public CA vouches for us, or the operator's own
 }
 
 // newSite builds the routers of all hosts of a configuration.
@@ -55,19 +59,25 @@ func (g *Gateway) newSite(c *Config) (*site, error) {
 		return nil, err
 	}
 	s := &site{
-		echo: echo.New(), table: table, clients: registry, trusted: c.Server.TrustedProxies,
+		echo: echo.New(), table: table, scheme: c.Server.Scheme, callback: c.onlyCallback(), clients: registry, trusted: c.Server.TrustedProxies,
 		hsts:    c.TLS.Mode == "acme" || c.TLS.Mode == "files",
 		origins: origins{any: slices.Contains(c.Proxy.AllowedOrigins, "*"), listed: c.Proxy.AllowedOrigins, cors: c.Proxy.CORS},
 	}
 	s.echo.HTTPErrorHandler = g.fail
 	s.echo.IPExtractor = s.address
 	s.echo.Pre(s.door)
-	hosts, err := g.newHosts(c, table, registry)
+	if s.providers, err = g.newProviders(c); err != nil {
+		return nil, err
+	}
+	hosts, err := g.newHosts(c, table, registry, s.providers)
 	if err != nil {
 		return nil, err
 	}
 	for _, h := range hosts {
 		h.mount(s.echo.Host(h.route.Host))
+	}
+	if s.callback != "" {
+		g.newHandoff(c, table).Mount(s.echo.Host(s.callback))
 	}
 	return s, nil
 }
@@ -87,7 +97,12 @@ func (h *host) mount(r *echo.Group) {
 func (s *site) door(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		req := c.Request()
-		route, ok := s.table.Lookup(s.asked(req))
+		asked := s.asked(req)
+		route, ok := s.table.Lookup(asked)
+		if !ok && s.callback != "" && routing.Canonical(asked, s.scheme) == s.callback {
+			req.Host = s.callback
+			return next(c)
+		}
 		if !ok {
 			return &auth.Error{
 				Status: http.StatusMisdirectedRequest, Code: "misdirected_request", Description: "no MCP server answers to this host",

@@ -66,7 +66,7 @@ var homes = map[string][]string{
 	"github.com/golang/mock":                 {},
 	"github.com/stretchr/testify":            {},
 	"go.opentelemetry.io":                    {"gateway"},
-	"github.com/go-webauthn/webauthn":        {"auth/idp", "auth"},
+	"github.com/go-webauthn/webauthn":        {"auth/idp"},
 	"github.com/fsnotify/fsnotify":           {"tls", "gateway"},
 	"golang.org/x/crypto/argon2":             {"auth/idp"},
 	"golang.org/x/crypto/bcrypt":             {"auth/idp"},

@@ -10,14 +10,14 @@ import (
 	"mcp-oauth2-proxy/auth"
 )
 
-// maxBuckets bounds how many addresses are remembered; the one that was quiet
+// maxBuckets bounds how many of them are remembered; the one that was quiet
 // for longest is forgotten first.
 const maxBuckets = 50_000
 
 // limitRequests is what a user sends to MCP servers.
 const limitRequests auth.Limit = "requests"
 
-// limits counts what client addresses do in a minute, as token buckets. It
+// limits counts what client addresses and users do in a minute, as token buckets. It
 // implements auth.Limiter.
 type limits struct {
 	perMinute map[auth.Limit]int // 0: no limit
@@ -97,10 +97,11 @@ func (l *limits) bucket(k bucketKey, full float64) *bucket {
 // network is what counts as one client: an IPv4 address, or the 64 bits of
 // IPv6 that one household or machine is given.
 func network(address string) string {
+	host := address
 	if h, _, err := net.SplitHostPort(address); err == nil {
-		address = h
+		host = h
 	}
-	a, err := netip.ParseAddr(address)
+	a, err := netip.ParseAddr(host)
 	if err != nil {
 		return address
 	}

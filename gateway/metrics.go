@@ -50,6 +50,8 @@ func (m *metrics) observe(w http.ResponseWriter, r *http.Request, s *site) {
 		name := "unknown"
 		if route, ok := s.table.Lookup(r.Host); ok {
 			name = route.Host
+		} else if s.callback != "" && r.Host == s.callback { // its one spelling by now
+			name = s.callback
 		}
 		m.requests.WithLabelValues(name, string(kindOf(r.URL.Path)), strconv.Itoa(rec.status)).Observe(time.Since(start).Seconds())
 	}()

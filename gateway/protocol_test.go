@@ -187,10 +187,10 @@ func (f *fixture) readDocumentsWith(t testing.TB, client *http.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{echo: echo.New(), table: old.table, clients: registry, origins: old.origins, trusted: old.trusted}
+	s := &site{echo: echo.New(), table: old.table, providers: old.providers, scheme: old.scheme, clients: registry, origins: old.origins, trusted: old.trusted}
 	s.echo.HTTPErrorHandler, s.echo.IPExtractor = f.fail, s.address
 	s.echo.Pre(s.door)
-	all, err := f.newHosts(f.config, old.table, registry)
+	all, err := f.newHosts(f.config, old.table, registry, old.providers)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"mcp-oauth2-proxy/auth/idp"
 	"mcp-oauth2-proxy/tls"
 
 	"golang.org/x/sync/errgroup"
@@ -63,6 +64,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 			return nil
 		})
 	}
+	background.Go(func() error {
+		g.prepare(ctx, g.site.Load().providers)
+		return nil
+	})
 	for _, l := range open {
 		background.Go(func() error {
 			if err := l.serve(); !errors.Is(err, http.ErrServerClosed) {
@@ -103,6 +108,21 @@ func (g *Gateway) work(ctx context.Context, group *errgroup.Group, fail context.
 	}
 }
 
+// prepare asks every identity provider about itself, so that the first sign-in
+// need not wait. One that does not answer is asked again at the next sign-in.
+func (g *Gateway) prepare(ctx context.Context, providers []*idp.Provider) {
+	var group errgroup.Group
+	for _, p := range providers {
+		group.Go(func() error {
+			if err := p.Prepare(ctx); err != nil && ctx.Err() == nil {
+				g.log.WarnContext(ctx, "an identity provider cannot be reached; it is asked again at the next sign-in", "provider", p.ID, "cause", err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // every error is in the log
+}
+
 // certificates is where TLS gets its certificates; nil without TLS.
 func (g *Gateway) certificates(ctx context.Context) (tls.Source, error) {
 	c := g.config
@@ -134,9 +154,13 @@ func (g *Gateway) certificates(ctx context.Context) (tls.Source, error) {
 }
 
 func (g *Gateway) hostNames() []string {
+	s := g.site.Load()
 	var names []string
-	for _, r := range g.site.Load().table.Routes() {
+	for _, r := range s.table.Routes() {
 		names = append(names, r.Host)
+	}
+	if s.callback != "" {
+		names = append(names, s.callback)
 	}
 	return names
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"log/slog"
+	"slices"
 
 	"mcp-oauth2-proxy/auth/idp"
 	"mcp-oauth2-proxy/routing"
@@ -34,6 +35,35 @@ func (c *Config) routes() []routing.Config {
 		out = append(out, rc)
 	}
 	return out
+}
+
+// callbackOrigin is where identity providers send all browsers back to; empty
+// if each host has its own callback.
+func (c *Config) callbackOrigin() string {
+	if c.Proxy.CallbackHost == "" {
+		return ""
+	}
+	return c.Server.Scheme + "://" + c.Proxy.CallbackHost
+}
+
+// onlyCallback is the callback host if it is none of the hosts.
+func (c *Config) onlyCallback() string {
+	if slices.ContainsFunc(c.Proxy.Hosts, func(h HostConfig) bool { return h.Host == c.Proxy.CallbackHost }) {
+		return ""
+	}
+	return c.Proxy.CallbackHost
+}
+
+// names are the hosts that need a certificate.
+func (c *Config) names() []string {
+	var names []string
+	for _, h := range c.Proxy.Hosts {
+		names = append(names, h.Host)
+	}
+	if only := c.onlyCallback(); only != "" {
+		names = append(names, only)
+	}
+	return names
 }
 
 // confidential says whether a client may use client_credentials.

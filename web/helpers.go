@@ -11,7 +11,8 @@ import (
 func helpers() template.FuncMap {
 	return template.FuncMap{
 		"style":    inlined,
-		"script":   func() string { return AssetPath + "consent.js?v=" + version() },
+		"script":   func() string { return asset(consentScript) },
+		"passkeys": func() string { return asset(passkeyScript) },
 		"lang":     lang,
 		"name":     func(s string) string { return line(60, s) },
 		"address":  func(s string) string { return line(120, s) },
@@ -51,10 +52,11 @@ func inlined() template.HTML {
 	return template.HTML("<style>" + style + "</style>") //nolint:gosec // our own file, nothing foreign in it
 }
 
-// version changes with the script, so that a cache never holds an old one.
-func version() string {
-	script, _ := files.ReadFile("consent.js")
-	return url.QueryEscape(digest(string(script))[:8])
+// asset is where pages load a script from. The address changes with the script,
+// so that a cache never holds an old one.
+func asset(name string) string {
+	script, _ := files.ReadFile(name)
+	return AssetPath + name + "?v=" + url.QueryEscape(digest(string(script))[:8])
 }
 
 // lang is the language that the texts are really in.

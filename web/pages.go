@@ -89,12 +89,13 @@ type Limit struct {
 type Choice struct{ ID, Name string }
 
 // Signin is the local sign-in. Its first form posts username, password and r
-// to /signin; the others, one for each Other, post provider and r.
+// to /signin, one that a script fills in passkey and r; the others, one for each Other, post provider and r.
 type Signin struct {
 	Lang               string
 	Server, Client     string
 	Request, Problem   string
 	Username, Password string // prefilled; the password by the demo only
+	Passkey            string // what the browser is asked for a passkey with, as JSON; empty: there are none
 	Other              []Choice
 }
 
@@ -117,6 +118,7 @@ type Error struct {
 	Reference      string // what `explain` wants
 	Link, LinkText string // http, https or a path; its host is shown
 	Retry          string // a path at which the person may try again
+	RetryText      string // empty: Try again
 }
 
 // Connect tells a browser that opened an MCP URL what to do with it.
@@ -131,7 +133,22 @@ type Account struct {
 	Lang         string
 	Server, User string
 	Connections  []Connection
-	Notice       string // what the last action did
+	Passkeys     *Passkeys // nil: this account has none
+	Notice       string    // what the last action did
+}
+
+// Passkeys are a person's, on the account page. Its forms post action
+// (add-passkey with name and passkey, remove-passkey with id, sign-in).
+type Passkeys struct {
+	List  []Passkey
+	Ask   string // what the browser is asked to make one with, as JSON
+	Stale bool   // the sign-in is too long ago to add one
+}
+
+// Passkey is one that a person may sign in with.
+type Passkey struct {
+	ID, Name   string
+	Made, Used time.Time // zero: never
 }
 
 // Connection is a client that may use this host for a person.

@@ -61,6 +61,7 @@ func samples() map[string]Page {
 		"consent-hostile": hostile,
 		"signin":          Signin{Server: "Toolbox", Client: "Claude", Request: "r-1", Username: "demo", Password: "demo"},
 		"signin-problem":  Signin{Server: "Toolbox", Client: "Claude", Request: "r-1", Username: "ada", Problem: "The user name or the password is wrong.", Other: choices[:2]},
+		"signin-passkey":  Signin{Server: "Toolbox", Client: "Claude", Request: "r-1", Passkey: `{"challenge":"Y2hhbGxlbmdl","rpId":"mcp.example.com"}`, Other: choices[:1]},
 		"choose":          Choose{Server: "Toolbox", Client: "Claude", Request: "r-1", Choices: choices},
 		"error": Error{Status: 400, Title: "This request has expired", Message: "You took longer than ten minutes, or it was answered in another tab.",
 			Advice: "Go back to the program that sent you here and connect again.", Reference: "7f3k-2m9q"},
@@ -70,6 +71,10 @@ func samples() map[string]Page {
 		"account": Account{Server: "Toolbox", User: "ada@example.com", Notice: "The connection has ended.", Connections: []Connection{
 			{Grant: "g1", Client: "Claude", RedirectHost: "claude.ai", Scopes: []string{"toolbox:read_only", "toolbox:get_resource"}, Given: noon.Add(-48 * time.Hour), Used: noon, Ends: noon.Add(720 * time.Hour)},
 			{Grant: "g2", Client: evil, RedirectHost: "localhost", Given: noon}}},
+		"account-passkeys": Account{Server: "Toolbox", User: "ada", Passkeys: &Passkeys{
+			List: []Passkey{{ID: "k1", Name: "Laptop", Made: noon.Add(-48 * time.Hour), Used: noon}, {ID: "k2", Name: evil, Made: noon}},
+			Ask:  `{"challenge":"Y2hhbGxlbmdl","rp":{"id":"mcp.example.com","name":"Toolbox"}}`}},
+		"account-stale": Account{Server: "Toolbox", User: "ada", Passkeys: &Passkeys{Stale: true}},
 		"account-empty": Account{Server: "Toolbox", User: "ada@example.com"},
 		"notice":        Notice{Title: "You are signed out", Message: "Programs you allowed keep their access until you end it.", Link: "/account", LinkText: "Sign in again"},
 	}

@@ -16,7 +16,7 @@ import (
 	"io/fs"
 )
 
-//go:embed templates style.css consent.js
+//go:embed templates style.css consent.js passkey.js
 var files embed.FS
 
 // Page is one of the structs of this package that are shown as a page.
@@ -84,12 +84,18 @@ func (p *Pages) Render(page Page) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// The scripts. Only passkeys do not work without theirs.
+const (
+	consentScript = "consent.js"
+	passkeyScript = "passkey.js"
+)
+
 // AssetPath is where the files of Asset are expected on every host.
 const AssetPath = "/consent/assets/"
 
 // Asset returns a file that pages load from AssetPath.
 func (p *Pages) Asset(name string) (body []byte, contentType string, ok bool) {
-	if name != "consent.js" {
+	if name != consentScript && name != passkeyScript {
 		return nil, "", false
 	}
 	body, err := files.ReadFile(name)

@@ -136,6 +136,37 @@ func TestEveryPage(t *testing.T) {
 	}
 }
 
+// Passkeys alone need a script: their forms are hidden until it has run, and no
+// other page of the sign-in loads one.
+func TestOnlyPasskeysNeedAScript(t *testing.T) {
+	p := pages(t)
+	for name, page := range samples() {
+		got, err := p.Render(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		forms := 0
+		for _, form := range elements(t, got, "form") {
+			if attr(form, "data-passkey") == "" {
+				continue
+			}
+			forms++
+			if !slices.ContainsFunc(form.Attr, func(a html.Attribute) bool { return a.Key == "hidden" }) {
+				t.Errorf("%s shows a form that does nothing without a script", name)
+			}
+		}
+		scripts := 0
+		for _, script := range elements(t, got, "script") {
+			if strings.HasPrefix(attr(script, "src"), AssetPath+passkeyScript+"?v=") {
+				scripts++
+			}
+		}
+		if wants := name == "signin-passkey" || name == "account-passkeys"; forms != scripts || wants != (forms == 1) {
+			t.Errorf("%s has %d forms for passkeys and %d scripts", name, forms, scripts)
+		}
+	}
+}
+
 // The names that people's browsers, scripts and acceptance checks depend on.
 func TestForms(t *testing.T) {
 	p := pages(t)
@@ -150,6 +181,7 @@ func TestForms(t *testing.T) {
 		"signin-problem":  {"/signin", []string{"r=r-1", "username=ada", "password="}},
 		"choose":          {"/signin", []string{"r=r-1", "provider=google", "provider=github", "provider=corp"}},
 		"account":         {"/account", []string{"grant=g1", "action=end"}},
+		"signin-passkey": {"/signin", []string{"r=r-1", "username=", "password="}},
 	} {
 		t.Run("the first form of "+name+" goes on", func(t *testing.T) {
 			got, err := p.Render(samples()[name])
@@ -234,8 +266,10 @@ func TestConnectLinesSurviveAShell(t *testing.T) {
 
 func TestAsset(t *testing.T) {
 	p := pages(t)
-	if body, kind, ok := p.Asset("consent.js"); !ok || kind != "text/javascript; charset=utf-8" || len(body) == 0 {
-		t.Errorf("consent.js: %v, %q, %d bytes", ok, kind, len(body))
+	for _, name := range []string{"consent.js", "passkey.js"} {
+		if body, kind, ok := p.Asset(name); !ok || kind != "text/javascript; charset=utf-8" || len(body) == 0 {
+			t.Errorf("%s: %v, %q, %d bytes", name, ok, kind, len(body))
+		}
 	}
 	for _, name := range []string{"", "style.css", "../web.go", "templates/consent.html"} {
 		if _, _, ok := p.Asset(name); ok {

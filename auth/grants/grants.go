@@ -1,6 +1,6 @@
 // Package grants is the memory of the authorization server: which requests
 // were approved, which codes are unspent, which refresh tokens are current,
-// what a user agreed to before and who is signed in.
+// what a user agreed to before, who is signed in and with which passkeys.
 //
 // It keeps these promises, whatever the number of replicas: an approved request
 // is finished once; a code is redeemed once; a refresh token works until its
@@ -28,6 +28,7 @@ const (
 	KindUser     store.Kind = "user"    // by subject
 	KindSession  store.Kind = "session" // by a secret of the browser's cookie
 	KindPin      store.Kind = "pin"     // by the pin
+	KindHandoff  store.Kind = "handoff" // by a code
 )
 
 // The errors of this package.
@@ -75,6 +76,10 @@ type Grants struct {
 	users    store.Bucket[user]
 	sessions store.Bucket[Session]
 	pins     store.Bucket[definitions]
+	handoffs store.Bucket[Handoff]
+
+	passkeys      store.Bucket[passkeys]
+	passkeyOwners store.Bucket[string]
 
 	mu     sync.RWMutex
 	dead   map[string]time.Time // revoked grants, until their last access token has expired
@@ -99,8 +104,13 @@ func New(s store.Store, o Options) *Grants {
 		users:    store.Names[user](s, KindUser),
 		sessions: store.Secrets[Session](s, KindSession),
 		pins:     store.Names[definitions](s, KindPin),
-		dead:     map[string]time.Time{},
-		unread:   unread{keys: map[string]bool{}},
+		handoffs: store.Secrets[Handoff](s, KindHandoff),
+
+		passkeys:      store.Names[passkeys](s, KindPasskeys),
+		passkeyOwners: store.Names[string](s, KindPasskeyOwner),
+
+		dead:   map[string]time.Time{},
+		unread: unread{keys: map[string]bool{}},
 	}
 }
 

@@ -38,6 +38,7 @@ type Approved struct {
 	Pin     string        `json:"pin,omitempty"`      // of the tools behind Scopes, as they were shown
 	Limits  []Limit       `json:"limits,omitempty"`   // on what the tools may be called with
 	Account bool          `json:"account,omitempty"`  // no client: a person signs in to the account page
+	Refused bool          `json:"refused,omitempty"`  // somebody signed in who may not enter
 	Attempt Attempt       `json:"attempt,omitzero"`
 }
 
@@ -91,6 +92,16 @@ func (g *Grants) Return(ctx context.Context, secret, state string) (Approved, er
 		return same
 	})
 	return was, invalidIfAbsent("return from the identity provider", err)
+}
+
+// Refuse notes that somebody signed in who may not enter, so that the next
+// attempt asks for another account.
+func (g *Grants) Refuse(ctx context.Context, secret string) error {
+	_, err := g.change(ctx, secret, func(a *Approved) bool {
+		a.Refused = true
+		return true
+	})
+	return invalidIfAbsent("note a refusal", err)
 }
 
 // change rewrites an approved request if edit says so, and returns it as it was.

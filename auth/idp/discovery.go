@@ -42,6 +42,7 @@ type discovered struct {
 	Algs        []string `json:"id_token_signing_alg_values_supported"`
 	AuthMethods []string `json:"token_endpoint_auth_methods_supported"`
 	SendsIss    bool     `json:"authorization_response_iss_parameter_supported"`
+	Prompts     []string `json:"prompt_values_supported"`
 
 	keys *oidc.RemoteKeySet
 }

@@ -19,6 +19,7 @@ type google struct {
 func newGoogle(c Config, o Options, rules Rules) *google {
 	c.IssuerURL = googleIssuer
 	f := &google{openID: newOIDC(c, o), domains: rules.EmailDomains}
+	f.picks = true
 	if c.Workspace {
 		f.directory = newDirectory(c.WorkspaceAdmin, o)
 	}

@@ -24,7 +24,9 @@ func newMicrosoft(c Config, o Options) *microsoft {
 	tenant := strings.ToLower(c.Tenant)
 	c.IssuerURL = microsoftLogin + tenant + "/v2.0"
 	c.Scopes = append([]string{"User.Read"}, c.Scopes...) // for Graph, where groups overflow
-	return &microsoft{openID: newOIDC(c, o), tenant: tenant}
+	f := &microsoft{openID: newOIDC(c, o), tenant: tenant}
+	f.picks = true
+	return f
 }
 
 // Finish implements Flow. The id is oid: sub is another one for every app, and

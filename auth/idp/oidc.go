@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -20,6 +21,7 @@ type openID struct {
 	scopes       []string
 	groupsClaim  string
 	naming       naming
+	picks        bool // it is known to let people pick an account
 	client       *http.Client
 	now          func() time.Time
 }
@@ -52,7 +54,24 @@ func (f *openID) Begin(ctx context.Context, a Attempt) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if !f.picks && !slices.Contains(m.Prompts, selectAccount) {
+		a.Prompt = loginInstead(a.Prompt)
+	}
 	return authURL(f.config(m), a, oidc.Nonce(a.Nonce))
+}
+
+const selectAccount = "select_account"
+
+// loginInstead asks for a sign-in where an account was to be picked: providers
+// may refuse a prompt that they do not know, but all have to know this one
+// (OpenID Connect Core §15.1).
+func loginInstead(prompt string) string {
+	asked := strings.Fields(prompt)
+	kept := slices.DeleteFunc(slices.Clone(asked), func(p string) bool { return p == selectAccount })
+	if len(kept) < len(asked) && !slices.Contains(kept, "login") {
+		kept = append(kept, "login")
+	}
+	return strings.Join(kept, " ")
 }
 
 func (f *openID) prepare(ctx context.Context) error {

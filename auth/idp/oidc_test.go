@@ -35,7 +35,8 @@ func TestOpenIDBegin(t *testing.T) {
 	server := idptest.New(t)
 	p := newProvider(t, openID(server), server.Client())
 	for prompt, sent := range map[string]string{
-		"": "", "login": "login", "select_account": "select_account", "none": "", "login bogus consent": "login consent",
+		"": "", "login": "login", "none": "", "login bogus consent": "login consent",
+		"select_account": "login", "consent select_account": "consent login", "select_account login": "login", // not every provider knows it
 	} {
 		a := attempt
 		a.Prompt = prompt
@@ -62,6 +63,34 @@ func TestOpenIDBegin(t *testing.T) {
 	}
 	if _, err := p.Flow.Begin(t.Context(), idp.Attempt{RedirectURI: callback, State: "s", Verifier: "v"}); err == nil {
 		t.Error("an attempt without a nonce began")
+	}
+}
+
+func TestOpenIDPicksAnAccountWhereTheProviderCan(t *testing.T) {
+	begins := func(p *idp.Provider) string {
+		a := attempt
+		a.Prompt = "select_account"
+		begin, err := p.Flow.Begin(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, _ := url.Parse(begin)
+		return u.Query().Get("prompt")
+	}
+	server, google, microsoft, github := idptest.New(t), idptest.NewGoogle(t), idptest.NewMicrosoft(t), idptest.NewGitHub(t)
+	server.Advertise(map[string]any{"prompt_values_supported": []string{"login", "select_account"}})
+	config := func(name, tenant string) idp.Config {
+		return idp.Config{Name: name, Tenant: tenant, AllowAnyone: true, ClientID: idptest.ClientID, ClientSecret: idptest.ClientSecret}
+	}
+	for name, p := range map[string]*idp.Provider{
+		"one that says so": newProvider(t, openID(server), server.Client()),
+		"Google":           newProvider(t, config("google", ""), google.Client()),
+		"Microsoft":        newProvider(t, config("microsoft", idptest.Tenant), microsoft.Client()),
+		"GitHub":           newProvider(t, config("github", ""), github.Client()),
+	} {
+		if got := begins(p); got != "select_account" {
+			t.Errorf("%s is asked for %q", name, got)
+		}
 	}
 }
 

@@ -24,8 +24,9 @@ type gateway struct {
 	addr, admin string
 }
 
-// serve starts the program with the configuration and waits until it is ready.
-func serve(t *testing.T, addr string, conf settings) *gateway {
+// serve starts the program with the configuration, and env besides its own
+// environment, and waits until it is ready.
+func serve(t *testing.T, addr string, conf settings, env ...string) *gateway {
 	t.Helper()
 	admin := freeAddr(t)
 	server, _ := conf["server"].(settings)
@@ -45,7 +46,9 @@ func serve(t *testing.T, addr string, conf settings) *gateway {
 	if _, given := conf["store"]; !given {
 		conf["store"] = settings{"url": "bolt://" + filepath.Join(dir, "state.db")}
 	}
-	p := start(t, exec.Command(must(t, product), "serve", "--config", writeConfig(t, conf)))
+	cmd := exec.Command(must(t, product), "serve", "--config", writeConfig(t, conf))
+	cmd.Env = append(os.Environ(), env...)
+	p := start(t, cmd)
 	p.answers(t, "http://"+admin+"/readyz")
 	return &gateway{process: p, addr: addr, admin: admin}
 }

@@ -18,9 +18,12 @@ var room = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "e2e
 var product = sync.OnceValues(func() (string, error) { return build("../..", ".", "mcp-oauth2-proxy") })
 
 // referenceServer is the Go SDK's own MCP server for conformance runs.
-var referenceServer = sync.OnceValues(func() (string, error) {
-	return build(".", "github.com/modelcontextprotocol/go-sdk/conformance/everything-server", "everything-server")
-})
+var referenceServer = tool("github.com/modelcontextprotocol/go-sdk/conformance/everything-server", "everything-server")
+
+// tool is somebody else's program, pinned as a tool of this module.
+func tool(pkg, name string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) { return build(".", pkg, name) })
+}
 
 func TestMain(m *testing.M) {
 	// pebble sleeps at random and reuses proofs at random unless told otherwise.

@@ -30,12 +30,16 @@ var parts = sync.OnceValues(func() (string, error) {
 	if err := os.Symlink(packages, filepath.Join(to, "node_modules")); err != nil {
 		return "", err
 	}
-	for _, script := range []string{"idp.mjs", "client.mjs", "legacy.mjs", "names.mjs"} {
-		text, err := os.ReadFile(filepath.Join("parts", script))
+	scripts, err := filepath.Glob("parts/*.mjs")
+	if err != nil {
+		return "", err
+	}
+	for _, script := range scripts {
+		text, err := os.ReadFile(script)
 		if err != nil {
 			return "", err
 		}
-		if err := os.WriteFile(filepath.Join(to, script), text, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(to, filepath.Base(script)), text, 0o600); err != nil {
 			return "", err
 		}
 	}

@@ -1,0 +1,109 @@
+package auth
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"mcp-oauth2-proxy/auth/grants"
+	"mcp-oauth2-proxy/auth/idp"
+
+	"github.com/labstack/echo/v4"
+)
+
+// toProvider sends the browser to an identity provider, with a state, nonce
+// and code verifier of our own that are good for this one attempt.
+func (s *Server) toProvider(c echo.Context, p *idp.Provider, id, secret string, a grants.Approved) error {
+	ctx := c.Request().Context()
+	attempt := grants.NewAttempt(p.ID, id+"."+s.Browser.mark+".")
+	prompt := a.Request.Prompt
+	if a.Refused {
+		prompt += " select_account" // the provider would let the same one in again
+	}
+	to, err := p.Flow.Begin(ctx, s.attempt(attempt, prompt))
+	if err != nil {
+		return s.providerFailed(c, p, id, err)
+	}
+	if err := s.Grants.Choose(ctx, secret, attempt); err != nil {
+		return s.lostSignin(id, err)
+	}
+	return see(c, to)
+}
+
+func (s *Server) attempt(a grants.Attempt, prompt string) idp.Attempt {
+	forwarded := slices.DeleteFunc(strings.Fields(prompt), func(p string) bool { return p != "login" && p != "select_account" })
+	return idp.Attempt{
+		RedirectURI: s.callbackOrigin() + "/callback", State: a.State, Nonce: a.Nonce, Verifier: a.Verifier,
+		Prompt: strings.Join(forwarded, " "),
+	}
+}
+
+// callbackOrigin is where identity providers send browsers back to.
+func (s *Server) callbackOrigin() string {
+	if s.CallbackOrigin != "" {
+		return s.CallbackOrigin
+	}
+	return s.issuer()
+}
+
+// callback takes a browser back from an identity provider: the same browser,
+// with the state that was sent, once.
+func (s *Server) callback(c echo.Context) error {
+	query, err := strictValues(c.Request().URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	if query.Has("handoff") {
+		if query, err = s.takeOver(c, query); err != nil {
+			return err
+		}
+	}
+	state := query.Get("state")
+	id, mark := stateParts(state)
+	if s.Handoff != nil && mark != s.Browser.mark {
+		return s.Handoff.pass(c)
+	}
+	secret, _, err := s.approved(c, id)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	a, err := s.Grants.Return(ctx, secret, state)
+	if err != nil {
+		return s.lostSignin(id, err)
+	}
+	p := s.provider(a.Attempt.Provider)
+	if p == nil || p.Flow == nil {
+		return stale(errors.New("the identity provider is no longer configured"))
+	}
+	who, err := p.Flow.Finish(ctx, s.attempt(a.Attempt, ""), query)
+	var refusal *idp.Refusal
+	if errors.As(err, &refusal) { // suspended, for one: the provider knows who it was
+		return s.notAllowed(c, p, refusal.Account, id, secret, err)
+	}
+	if err != nil {
+		return s.providerFailed(c, p, id, err)
+	}
+	return s.welcome(c, p, who, id, secret)
+}
+
+// providerFailed says why a sign-in came to nothing, and lets the person try
+// again: the request is still there.
+func (s *Server) providerFailed(c echo.Context, p *idp.Provider, id string, err error) error {
+	s.refused(c, p, "", err)
+	e := &Error{
+		Status: http.StatusBadGateway, Code: "server_error", Description: "the identity provider's answer was refused", Cause: err,
+		Title: "The sign-in did not work", Message: p.Name + " gave an answer that cannot be accepted.",
+		Advice: "Try again. If it happens again, tell whoever runs this server.", Retry: s.retry(id),
+	}
+	switch {
+	case errors.Is(err, idp.ErrCancelled):
+		e.Status, e.Code, e.Description = http.StatusForbidden, "access_denied", "the sign-in was cancelled"
+		e.Title, e.Message, e.Advice = "The sign-in was cancelled", p.Name+" says that the sign-in was cancelled.", "Try again, or close this page."
+	case errors.Is(err, idp.ErrUnavailable):
+		e.Status, e.Code, e.Description = http.StatusServiceUnavailable, "temporarily_unavailable", "the identity provider does not answer"
+		e.Title, e.Message, e.Advice = "The sign-in is not available now", p.Name+" does not answer.", "Wait a moment and try again."
+	}
+	return e
+}
