@@ -66,9 +66,12 @@ func (x *exchange) shorten(message []byte) ([]byte, error) {
 }
 
 func shorten(message []byte, callable func(tool string) bool) ([]byte, error) {
-	var batch []json.RawMessage
-	if json.Unmarshal(message, &batch) != nil {
+	if first := bytes.TrimLeft(message, " \t\r\n"); len(first) == 0 || first[0] != '[' {
 		return shortenOne(message, callable)
+	}
+	var batch []json.RawMessage
+	if err := json.Unmarshal(message, &batch); err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	for i := range batch {
 		var err error

@@ -47,9 +47,11 @@ func (c Catalogue) Covered(scopes []string) []Tool {
 
 // Version is another one whenever a catalogue says something else.
 func (c Catalogue) Version() string {
-	b, _ := json.Marshal(c) // of texts
-	sum := sha256.Sum256(b)
-	return base64.RawURLEncoding.EncodeToString(sum[:pinSize])
+	h := sha256.New()
+	if err := json.NewEncoder(h).Encode(c); err != nil {
+		return "" // it is of texts, and a hash takes them all
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:pinSize])
 }
 
 // coveredBy returns the names of the tools that any of scopes covers, sorted.

@@ -166,7 +166,8 @@ func (d *toss) allows(tool, p string, hasP bool) bool {
 		return false
 	}
 	for _, l := range d.limits {
-		if l.Tool == name && !(hasP && (p == l.Value || l.Value == "me/" && (p == "me/" || p == "me/x"))) {
+		inside := p == l.Value || l.Value == "me/" && p == "me/x"
+		if l.Tool == name && (!hasP || !inside) {
 			return false
 		}
 	}
@@ -242,7 +243,7 @@ func TestNoCallOutsideTheGrantArrives(t *testing.T) {
 	}
 	passed, refused := 0, 0
 	for seed := range worlds {
-		d := throw(t, uint64(seed)) //nolint:gosec // not negative
+		d := throw(t, uint64(seed))
 		for range 25 {
 			body, within := d.message()
 			if d.IntN(4) == 0 {
