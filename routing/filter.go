@@ -89,7 +89,7 @@ func shortenOne(message []byte, callable func(tool string) bool) ([]byte, error)
 	if err := json.Unmarshal(message, &m); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
-	if json.Unmarshal(m["result"], &result) != nil || result["tools"] == nil {
+	if !isObject(m["result"], &result) || result["tools"] == nil {
 		return message, nil
 	}
 	var all []json.RawMessage
@@ -117,6 +117,8 @@ func shortenOne(message []byte, callable func(tool string) bool) ([]byte, error)
 	}
 	return plainJSON(m)
 }
+
+func isObject(raw []byte, into *map[string]json.RawMessage) bool { return json.Unmarshal(raw, into) == nil }
 
 // plainJSON writes texts as they are.
 func plainJSON(v any) ([]byte, error) {
