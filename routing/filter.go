@@ -118,7 +118,9 @@ func shortenOne(message []byte, callable func(tool string) bool) ([]byte, error)
 	return plainJSON(m)
 }
 
-func isObject(raw []byte, into *map[string]json.RawMessage) bool { return json.Unmarshal(raw, into) == nil }
+func isObject(raw []byte, into *map[string]json.RawMessage) bool {
+	return json.Unmarshal(raw, into) == nil
+}
 
 // plainJSON writes texts as they are.
 func plainJSON(v any) ([]byte, error) {
