@@ -127,7 +127,9 @@ func (g *Gateway) open(ctx context.Context) error {
 		auth.Approvals:      c.Server.Limits.AuthorizationsPerMinute,
 		auth.FailedSignins:  c.Server.Limits.FailedSigninsPerMinute,
 
-		auth.FailedSigninsOfUser: c.Server.Limits.FailedSigninsPerMinute,
+		// Of all addresses together: guessing from many is slow, and the user comes
+		// in all the same from a browser that is known.
+		auth.FailedSigninsOfUser: 10 * c.Server.Limits.FailedSigninsPerMinute,
 	}, g.now)
 	g.requests = newLimits(map[auth.Limit]int{limitRequests: c.Server.Limits.RequestsPerMinute}, g.now)
 	g.streams = newStreams(c.Server.Limits.StreamsPerUser)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -39,6 +40,7 @@ func TestEveryRuleIsCitedByATest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	server := strings.Split("PRMCDUZTS", "")
 	last := map[string]int{}
 	for line := range strings.Lines(string(text)) {
 		m := ruleRow.FindStringSubmatch(strings.TrimSpace(line))
@@ -48,7 +50,7 @@ func TestEveryRuleIsCitedByATest(t *testing.T) {
 		family, rule, level := m[1], m[1]+m[2], m[3]
 		last[family]++
 		optional := level == "MAY" || strings.Contains(level, "(client)") || strings.Contains(m[4], "**not yet**")
-		if strings.Contains("PRMCDUZTS", family) && !optional && !cited[rule] {
+		if slices.Contains(server, family) && !optional && !cited[rule] {
 			t.Errorf("%s: no test names it", rule)
 		}
 	}

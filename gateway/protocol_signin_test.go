@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -241,6 +242,7 @@ func TestS10_the_host_may_be_stricter_than_the_provider(t *testing.T) {
 
 func TestZ15_prompt_login_is_passed_on_to_the_provider(t *testing.T) {
 	f, p := company(t, anyone)
+	p.Advertise(map[string]any{"prompt_values_supported": []string{"login", "select_account"}})
 	c := f.newClient(t, nil)
 	for _, prompt := range []string{"login", "select_account", "consent", "login consent", "create"} {
 		p.Visit(t, c.toProvider(t, f.newBrowser(t), "prompt", prompt).String())
@@ -331,31 +333,42 @@ func TestBadInput_at_the_local_sign_in(t *testing.T) {
 	}
 }
 
-func TestFailed_sign_ins_are_limited_per_address(t *testing.T) {
+func TestFailed_sign_ins_are_limited_per_address_and_per_user(t *testing.T) {
 	f := newFixture(t, with("SERVER_LIMITS_FAILEDSIGNINSPERMINUTE", "3"), with("SERVER_TRUSTEDPROXIES", "127.0.0.0/8"))
 	c := f.newClient(t, nil)
-	try := func(address, password string) answer {
-		b := f.newBrowser(t, "X-Forwarded-For", address)
-		page := b.allow(t, b.open(t, c.authorizeURL()), "notes:read")
-		return b.submit(t, page, "username", ada, "password", password)
+	attempt := func(b *browser, username, password string) answer {
+		page := b.allow(t, b.open(t, c.authorizeURL("prompt", "login")), "notes:read")
+		return b.submit(t, page, "username", username, "password", password)
 	}
+	from := func(address string) *browser { return f.newBrowser(t, "X-Forwarded-For", address) }
+	good := func(what string, a answer) {
+		t.Helper()
+		if a.StatusCode != http.StatusSeeOther || c.received(t, a).Get("code") == "" {
+			t.Errorf("%s: %s: %s", what, a.Status, a.text())
+		}
+	}
+	known := from("192.0.2.3")
+	good("at first", attempt(known, ada, passphrase))
 	for range 3 {
-		try("192.0.2.1", "wrong").wantPage(t, http.StatusUnauthorized, "is wrong")
+		attempt(from("192.0.2.1"), ada, "wrong").wantPage(t, http.StatusUnauthorized, "is wrong")
 	}
 	for _, password := range []string{"wrong", passphrase} { // not even the right one: it must not tell
-		a := try("192.0.2.1", password)
+		a := attempt(from("192.0.2.1"), ada, password)
 		a.wantPage(t, http.StatusTooManyRequests, "Too many attempts")
 		if a.Header.Get("Retry-After") == "" {
 			t.Error("it does not say how long")
 		}
 	}
+	attempt(from("192.0.2.1"), bob, passphrase).wantPage(t, http.StatusTooManyRequests, "Too many attempts")
+	good("elsewhere: who guesses locks nobody out", attempt(from("192.0.2.4"), ada, passphrase))
+	for i := range 30 { // from many addresses together
+		attempt(from(fmt.Sprintf("192.0.2.%d", 10+i)), ada, "wrong")
+	}
+	attempt(from("192.0.2.5"), ada, passphrase).wantPage(t, http.StatusTooManyRequests, "Too many attempts")
+	good("where she has signed in before", attempt(known, ada, passphrase))
 	for range 10 { // who gets it right is not counted
-		if q := c.received(t, try("192.0.2.2", passphrase)); q.Get("code") == "" {
-			t.Fatalf("another address: %v", q)
-		}
+		good("somebody else, from elsewhere", attempt(from("192.0.2.2"), bob, passphrase))
 	}
 	f.forward(t, time.Minute)
-	if q := c.received(t, try("192.0.2.1", passphrase)); q.Get("code") == "" {
-		t.Errorf("after a minute: %v", q)
-	}
+	good("after a minute", attempt(from("192.0.2.1"), ada, passphrase))
 }

@@ -161,6 +161,9 @@ func TestX19_what_only_listens_ends_with_its_token_and_a_call_does_not(t *testin
 
 func TestX15_a_server_that_does_not_answer_says_when_to_try_again_and_is_down(t *testing.T) {
 	f := newFixture(t)
+	if _, err := f.ring.Set(t.Context()); err != nil { // it is not ready without a key
+		t.Fatal(err)
+	}
 	status := func() (ready string, metric string) {
 		for path, to := range map[string]*string{"/readyz": &ready, "/metrics": &metric} {
 			w := httptest.NewRecorder()
