@@ -49,9 +49,9 @@ func (a *Automatic) keep(ctx context.Context, name string, raw []byte) error {
 func (a *Automatic) failed(ctx context.Context, name string, last attempt, f failure) (time.Duration, error) {
 	f = a.explain(ctx, name, f)
 	next := last.after(f, a.o.Now())
+	err := a.keepAttempt(ctx, name, next)
 	a.o.OnFailure(name, f.reason)
 	a.o.Log.WarnContext(ctx, "no certificate obtained", "host", name, "reason", f.problem, "next", next.NotBefore, "cause", f.cause)
-	err := a.keepAttempt(ctx, name, next)
 	return next.NotBefore.Sub(a.o.Now()), err
 }
 

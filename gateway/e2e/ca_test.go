@@ -124,7 +124,7 @@ type front struct {
 
 	mu      sync.Mutex
 	is      weather
-	orders  map[string]int // by host, as they came in
+	orders  map[string]int // by host, those that the CA took
 	refused int
 }
 
@@ -134,8 +134,8 @@ func (f *front) set(w weather) {
 	f.is = w
 }
 
-// counted returns the orders of each host that reached the CA, and how many
-// were turned down before.
+// counted returns the orders of each host that the CA took, and how many were
+// turned down before.
 func (f *front) counted() (map[string]int, int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -166,7 +166,30 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.problem(w, http.StatusTooManyRequests, "rateLimited", "too many new orders recently")
 		return
 	}
-	f.next.ServeHTTP(w, r)
+	answer := &statusOf{ResponseWriter: w}
+	f.next.ServeHTTP(answer, r)
+	if answer.status == http.StatusCreated { // pebble sends some away for their nonce, and they come again
+		f.count(ordered(r.URL.Path, body))
+	}
+}
+
+// statusOf remembers the status of an answer.
+type statusOf struct {
+	http.ResponseWriter
+	status int
+}
+
+func (s *statusOf) WriteHeader(status int) {
+	s.status = status
+	s.ResponseWriter.WriteHeader(status)
+}
+
+func (f *front) count(hosts []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, host := range hosts {
+		f.orders[host]++
+	}
 }
 
 // today is how this request is answered: refusals and limits are for orders.
@@ -175,9 +198,6 @@ func (f *front) today(path string, body []byte) weather {
 	defer f.mu.Unlock()
 	hosts := ordered(path, body)
 	if f.is == fine || f.is == slow || len(hosts) == 0 && f.is != down {
-		for _, host := range hosts {
-			f.orders[host]++
-		}
 		if f.is == slow {
 			return slow
 		}
