@@ -285,3 +285,20 @@ func TestAnchored(t *testing.T) {
 		}
 	}
 }
+
+func TestWarningsOfADatabase(t *testing.T) {
+	for url, warned := range map[string]bool{
+		"postgres://db.example.com/state":                       true,
+		"postgres://db.example.com/state?sslmode=prefer":        true,
+		"postgres://db.example.com/state?sslmode=verify-full":   false,
+		"postgresql://db.example.com/state?sslmode=verify-full": false,
+		"postgres://10.0.0.5/state":                             false,
+		"postgres://db/state":                                   false,
+		"postgres:///state?host=/run/postgresql":                false,
+	} {
+		got := loads(t, sound+"store: {url: '"+url+"'}\n").Warnings()
+		if (len(got) == 1 && strings.HasPrefix(got[0], "store.url: the connection to db.example.com")) != warned || !warned && len(got) > 0 {
+			t.Errorf("%s: %v", url, got)
+		}
+	}
+}

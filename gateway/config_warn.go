@@ -22,7 +22,7 @@ func (c *Config) Warnings() []string {
 			out = append(out, fmt.Sprintf("%s.endpoint: the credential of authorization would travel in clear to %s; use https", at, u.Host))
 		}
 	}
-	if host, clear := clearDatabase(c.Store.URL); clear {
+	if host, inClear := clearDatabase(c.Store.URL); inClear {
 		out = append(out, fmt.Sprintf("store.url: the connection to %s may not be encrypted, or not to who you think; add sslmode=verify-full", host))
 	}
 	if c.Proxy.DisableConsentScreen {
@@ -41,7 +41,7 @@ func (c *Config) Warnings() []string {
 // clearDatabase says whether a database that is not nearby may be spoken to in
 // clear. pgx encrypts where the server offers to, and checks no certificate,
 // unless it is told.
-func clearDatabase(storeURL string) (host string, clear bool) {
+func clearDatabase(storeURL string) (host string, inClear bool) {
 	u, err := url.Parse(storeURL)
 	if err != nil || !isPostgres(storeURL) || u.Hostname() == "" || nearby(u.Hostname()) {
 		return "", false

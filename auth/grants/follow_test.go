@@ -142,3 +142,15 @@ func TestT17_a_grant_whose_record_is_damaged_can_be_ended(t *testing.T) {
 		t.Errorf("a second time: %v, %v", damaged, err)
 	}
 }
+
+func TestT17_an_end_that_failed_half_way_can_be_repeated(t *testing.T) {
+	f := open(t)
+	gr, token := f.redeem()
+	if err := on(&failing{f.store, KindFamily}, f.clock).End(t.Context(), gr.ID); !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("got %v, want ErrUnavailable", err)
+	}
+	// Who repeats /revoke shows the refresh token, which must still be known.
+	if _, err := f.Family(t.Context(), use(token)); err != nil {
+		t.Errorf("the family cannot be found to be ended: %v", err)
+	}
+}

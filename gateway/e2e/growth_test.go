@@ -40,7 +40,7 @@ func TestExpiredRecordsLeaveABoundedFile(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = openFile(t, path, clock)
+	openFile(t, path, clock)
 	after := size(t, path)
 	if after > 1<<20 {
 		t.Errorf("an empty file has %d bytes", after)

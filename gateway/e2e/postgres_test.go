@@ -99,13 +99,6 @@ func (d *database) start(t *testing.T) {
 	})
 }
 
-// restart is what an administrator does: sessions are cut off at once.
-func (d *database) restart(t *testing.T) {
-	t.Helper()
-	d.stop(t, os.Interrupt)
-	d.start(t)
-}
-
 // url is for a program, whose tables go into the schema.
 func (d *database) url(schema string) string {
 	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Host: d.addr, Path: "/postgres"}

@@ -101,18 +101,20 @@ func (s *Store) listen(ctx context.Context, good func()) error {
 	}
 }
 
-// resume begins to listen. Where the changes are not to be found anymore that
-// have been missed, watchers are told to read everything again.
+// resume begins to listen again. Who answers now may be another server, which
+// has not heard of the last changes and gives their numbers to others; and what
+// was missed may be gone. So watchers are told to read everything again.
 func (s *Store) resume(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, "listen "+s.channel); err != nil {
 		return err
 	}
-	var now place
+	if !s.place.left {
+		s.place.left = true // where Open found it
+		return nil
+	}
+	now := place{left: true}
 	if err := now.start(ctx, conn); err != nil {
 		return err
-	}
-	if now.last >= s.place.last && s.Behind() < keepChanges/2 {
-		return nil
 	}
 	kinds, err := kindsOf(ctx, conn)
 	if err != nil {

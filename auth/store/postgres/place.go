@@ -26,6 +26,7 @@ const (
 type place struct {
 	last int64
 	gaps map[int64]time.Time // numbers below last that were not there, and when that was found
+	left bool                // somebody has begun to follow from here
 }
 
 // start is the place from which everything that commits from now on is seen:

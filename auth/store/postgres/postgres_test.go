@@ -104,8 +104,8 @@ func TestErrors_are_tried_again_where_waiting_helps(t *testing.T) {
 }
 
 func TestOneLine(t *testing.T) {
-	err := oneLine{errors.Join(errors.New("failed to connect:"), store.ErrUnavailable)}
-	if err.Error() != "failed to connect: store is unavailable" || !errors.Is(err, store.ErrUnavailable) {
+	err := oneLine{errors.Join(errors.New("failed to connect"), store.ErrUnavailable)}
+	if err.Error() != "failed to connect store is unavailable" || !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("%q", err)
 	}
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 
@@ -67,8 +68,8 @@ func migrate(ctx context.Context, conn *pgx.Conn) error {
 		_, err := tx.Exec(ctx, "with old as (delete from mcp_oauth2_proxy_meta) insert into mcp_oauth2_proxy_meta values ($1)", len(migrations))
 		return err
 	})
-	if n, ok := err.(*newer); ok {
-		return n
+	if n, ok := errors.AsType[*newer](err); ok {
+		return n // alone: what was being done is of no interest
 	}
 	if err != nil {
 		return failed(fmt.Errorf("prepare the database's tables: %w", err))
@@ -89,6 +90,6 @@ func channelOf(ctx context.Context, conn *pgx.Conn) (string, error) {
 		return "", err
 	}
 	h := fnv.New64a()
-	h.Write([]byte(schema))
+	_, _ = h.Write([]byte(schema))
 	return fmt.Sprintf("mcp_oauth2_proxy_%x", h.Sum64()), nil
 }

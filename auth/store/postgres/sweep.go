@@ -12,9 +12,8 @@ const (
 	sweepEvery = time.Minute
 	sweepBatch = 2000 // records in one transaction
 
-	// keepChanges is how long a replica may be cut off and still be told what
-	// it missed record by record; and how long what was taken is kept for who
-	// did not hear of it.
+	// keepChanges is how long changes are kept for who polls, and what was
+	// taken for who did not hear of it.
 	keepChanges = 10 * time.Minute
 )
 

@@ -101,7 +101,7 @@ func (s *Store) Update(ctx context.Context, kind store.Kind, key string, fn func
 		return err
 	}
 	h := fnv.New32a()
-	h.Write([]byte(string(kind) + "\x00" + key))
+	_, _ = h.Write([]byte(string(kind) + "\x00" + key))
 	turn := s.stripes[h.Sum32()%uint32(len(s.stripes))]
 	select {
 	case turn <- struct{}{}:
