@@ -48,6 +48,10 @@ type Options struct {
 	providers *http.Client   // leads tests to identity providers of their own
 }
 
+// userShare is how many addresses it takes to use up the attempts that a user
+// has: one alone must not lock anybody out.
+const userShare = 5
+
 // DemoSignin fills in the local sign-in form. It is for a demonstration on
 // loopback.
 type DemoSignin struct{ Username, Password string }
@@ -130,7 +134,7 @@ func (g *Gateway) open(ctx context.Context) error {
 		auth.Approvals:      c.Server.Limits.AuthorizationsPerMinute,
 		auth.FailedSignins:  c.Server.Limits.FailedSigninsPerMinute,
 
-		auth.FailedSigninsOfUser: c.Server.Limits.FailedSigninsPerMinute,
+		auth.FailedSigninsOfUser: userShare * c.Server.Limits.FailedSigninsPerMinute,
 	}, g.now)
 	g.requests = newLimits(map[auth.Limit]int{limitRequests: c.Server.Limits.RequestsPerMinute}, g.now)
 	g.streams = newStreams(c.Server.Limits.StreamsPerUser)

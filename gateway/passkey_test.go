@@ -59,7 +59,7 @@ const refusedPasskey = "This passkey was not accepted."
 // passkeys is a house, and ada with a passkey in it.
 func passkeys(t *testing.T) (*house, *person, *idptest.Authenticator) {
 	t.Helper()
-	h := newHouse(t, signinConfig(localProvider(t, "ada", "bob"), ""), nil)
+	h := newHouse(t, signinConfig(localUsers(t, "ada", "bob"), ""), nil)
 	ada, device := h.person(t, nil), idptest.NewAuthenticator(t, notes)
 	page := ada.account(t, notes, "ada")
 	if v := ada.adds(t, page, device, "  My\u202e <laptop>\n"); !v.says("The passkey was added.") || !v.says("My <laptop>") || v.field("id") != device.ID() {
@@ -88,7 +88,7 @@ func TestPasskeySignsInWithoutPassword(t *testing.T) {
 }
 
 func TestPasskeySharedAmongDevicesSignsInAgain(t *testing.T) {
-	h := newHouse(t, signinConfig(localProvider(t, "ada"), ""), nil)
+	h := newHouse(t, signinConfig(localUsers(t, "ada"), ""), nil)
 	ada, device := h.person(t, nil), idptest.NewAuthenticator(t, notes)
 	device.Shared = true
 	ada.adds(t, ada.account(t, notes, "ada"), device, "")
@@ -198,7 +198,7 @@ func TestPasskeyIsAdded(t *testing.T) {
 }
 
 func TestPasskeyIsAddedOnlySoonAfterTheSignIn(t *testing.T) {
-	h := newHouse(t, signinConfig(localProvider(t, "ada"), ""), nil)
+	h := newHouse(t, signinConfig(localUsers(t, "ada"), ""), nil)
 	ada, device := h.person(t, nil), idptest.NewAuthenticator(t, notes)
 	page := ada.account(t, notes, "ada")
 	h.late.Store(int64(16 * time.Minute))
@@ -269,7 +269,7 @@ func TestRevokingAUserRemovesPasskeys(t *testing.T) {
 
 func TestPeopleOfProvidersHaveNoPasskeys(t *testing.T) {
 	server := idptest.New(t)
-	h := newHouse(t, signinConfig(oidcProvider(server, "company", "allowAnyone: true")+", "+localProvider(t, "ada"), ""), server.Client())
+	h := newHouse(t, signinConfig(oidcProvider(server, "company", "allowAnyone: true")+", "+localUsers(t, "ada"), ""), server.Client())
 	p := h.person(t, server.Visit)
 	v := p.follow(t, p.get(t, notes+"/account"))
 	v = p.follow(t, p.post(t, notes+"/signin", url.Values{"r": {v.field("r")}, "provider": {"company"}}))

@@ -154,7 +154,7 @@ func TestS3_S8_an_answer_counts_from_the_same_browser_and_the_same_origin_alone(
 	attacker.allow(t, attackers, "notes:read").wantPage(t, http.StatusOK, "Password")
 }
 
-var cookieName = regexp.MustCompile(`^__Host-mcp-oauth2-proxy-(s|r)-[0-9a-f]{8}(-[0-9a-z]{25})?$`)
+var cookieName = regexp.MustCompile(`^__Host-mcp-oauth2-proxy-(s|r|d|p)-[0-9a-f]{8}(-[0-9a-z]{25})?$`)
 
 func TestS4_cookies_over_https_are_bound_to_the_host_and_unseen_by_scripts(t *testing.T) {
 	f := newFixture(t)

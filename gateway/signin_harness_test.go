@@ -28,7 +28,6 @@ import (
 )
 
 const (
-	notes = "https://notes.example.com"
 	tasks = "https://tasks.example.com"
 
 	redirectURI  = "http://127.0.0.1:1/callback"
@@ -296,19 +295,19 @@ func (p *person) register(t *testing.T, origin string) string {
 	return client.ID
 }
 
-// tokens is the answer of the token endpoint.
-type tokens struct {
+// issued is what the token endpoint answers.
+type issued struct {
 	status  int
 	Access  string `json:"access_token"`
 	Refresh string `json:"refresh_token"`
 	Error   string `json:"error"`
 }
 
-func (p *person) token(t *testing.T, origin string, form url.Values) tokens {
+func (p *person) token(t *testing.T, origin string, form url.Values) issued {
 	t.Helper()
 	form.Set("client_id", p.register(t, origin))
 	v := p.post(t, origin+"/token", form)
-	out := tokens{status: v.status}
+	out := issued{status: v.status}
 	if err := json.Unmarshal([]byte(v.body), &out); err != nil {
 		t.Fatalf("the token endpoint answers %d %s", v.status, v.body)
 	}
@@ -316,7 +315,7 @@ func (p *person) token(t *testing.T, origin string, form url.Values) tokens {
 }
 
 // redeem spends the code that a sign-in ended with.
-func (p *person) redeem(t *testing.T, origin string, v view) tokens {
+func (p *person) redeem(t *testing.T, origin string, v view) issued {
 	t.Helper()
 	u, err := url.Parse(v.to)
 	if err != nil || u.Query().Get("code") == "" || u.Query().Get("state") != "of-the-client" || u.Query().Get("iss") != origin {
@@ -331,7 +330,7 @@ func (p *person) redeem(t *testing.T, origin string, v view) tokens {
 	return got
 }
 
-func (p *person) refresh(t *testing.T, origin, token string) tokens {
+func (p *person) refresh(t *testing.T, origin, token string) issued {
 	t.Helper()
 	return p.token(t, origin, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}})
 }

@@ -28,12 +28,12 @@ type signin struct {
 	rechecks bool   // the provider is asked at a refresh
 }
 
-const client = "clientID: " + idptest.ClientID + ", clientSecret: " + idptest.ClientSecret
+const registered = "clientID: " + idptest.ClientID + ", clientSecret: " + idptest.ClientSecret
 
 func googleSignin(t *testing.T) signin {
 	g := idptest.NewGoogle(t)
 	return signin{
-		config: "{name: google, " + client + ", %s}", rule: "allowedEmailDomains: [example.com]",
+		config: "{name: google, " + registered + ", %s}", rule: "allowedEmailDomains: [example.com]",
 		client: g.Client(), visit: g.Visit, user: "google:108", account: "ada@example.com",
 		fails: func() { g.Fail(idptest.Token, idptest.Broken) }, mends: func() { g.Fail(idptest.Token, idptest.None) },
 	}
@@ -46,7 +46,7 @@ func workspaceSignin(t *testing.T) signin {
 	g.Employ(member)
 	directory := "/admin/directory/v1/users/108"
 	return signin{
-		config: "{name: google, workspace: true, workspaceAdmin: " + idptest.WorkspaceAdmin + ", " + client + ", %s}",
+		config: "{name: google, workspace: true, workspaceAdmin: " + idptest.WorkspaceAdmin + ", " + registered + ", %s}",
 		rule:   "allowedGroups: [c@example.com]", // on the second page
 		client: g.Client(), visit: g.Visit, user: "google:108", account: "ada@example.com", rechecks: true,
 		denies: func() {
@@ -64,7 +64,7 @@ func gitHubSignin(t *testing.T) signin {
 	left := idptest.Octocat
 	left.Orgs = nil
 	return signin{
-		config: "{name: github, " + client + ", %s}", rule: "organization: acme",
+		config: "{name: github, " + registered + ", %s}", rule: "organization: acme",
 		client: g.Client(), visit: g.Visit, user: "github:583231", account: "octocat@example.com",
 		denies: func() { g.SignIn(left) },
 		fails:  func() { g.Fail("/user", idptest.Broken) }, mends: func() { g.Fail("/user", idptest.None) },
@@ -78,7 +78,7 @@ func gitHubAppSignin(t *testing.T) signin {
 	left.Orgs = nil
 	member := "/orgs/acme/memberships/octocat"
 	return signin{
-		config: "{name: github, " + client + ", %s}", rule: "organization: acme, allowedGroups: [acme/ops]",
+		config: "{name: github, " + registered + ", %s}", rule: "organization: acme, allowedGroups: [acme/ops]",
 		client: g.Client(), visit: g.Visit, user: "github:583231", account: "octocat@example.com", rechecks: true,
 		denies: func() { g.SignIn(left) },
 		fails:  func() { g.Fail(member, idptest.Limited) }, mends: func() { g.Fail(member, idptest.None) },
@@ -88,7 +88,7 @@ func gitHubAppSignin(t *testing.T) signin {
 func microsoftSignin(t *testing.T) signin {
 	m := idptest.NewMicrosoft(t)
 	return signin{
-		config: "{name: microsoft, tenant: " + idptest.Tenant + ", " + client + ", %s}", rule: "allowedGroups: [6a1f]",
+		config: "{name: microsoft, tenant: " + idptest.Tenant + ", " + registered + ", %s}", rule: "allowedGroups: [6a1f]",
 		client: m.Client(), visit: m.Visit, user: "microsoft:" + idptest.AdaOID, account: "ada@contoso.example",
 		fails: func() { m.Fail(idptest.Keys, idptest.NotJSON) }, mends: func() { m.Fail(idptest.Keys, idptest.None) },
 	}
@@ -97,7 +97,7 @@ func microsoftSignin(t *testing.T) signin {
 func openIDSignin(t *testing.T) signin {
 	p := idptest.New(t)
 	return signin{
-		config: "{name: oidc, id: company, issuerURL: " + p.Issuer + ", " + client + ", %s}", rule: "allowedUsers: [ada@example.com]",
+		config: "{name: oidc, id: company, issuerURL: " + p.Issuer + ", " + registered + ", %s}", rule: "allowedUsers: [ada@example.com]",
 		client: p.Client(), visit: p.Visit, user: "company:1815", account: "ada@example.com",
 		fails: func() { p.Fail(idptest.Token, idptest.HangUp) }, mends: func() { p.Fail(idptest.Token, idptest.None) },
 	}
@@ -220,7 +220,7 @@ func (p *person) tryAgain(t *testing.T, v view) view {
 }
 
 // shutOut: a refresh is invalid_grant, and the grant has ended.
-func shutOut(t *testing.T, h *house, p *person, first tokens) {
+func shutOut(t *testing.T, h *house, p *person, first issued) {
 	t.Helper()
 	if got := p.refresh(t, notes, first.Refresh); got.status != http.StatusBadRequest || got.Error != "invalid_grant" {
 		t.Errorf("the refresh buys %+v, want invalid_grant", got)
@@ -287,7 +287,7 @@ func hash(t *testing.T, password string) string {
 	return h
 }
 
-func localProvider(t *testing.T, users ...string) string {
+func localUsers(t *testing.T, users ...string) string {
 	t.Helper()
 	var list []string
 	for _, user := range users {
@@ -305,7 +305,7 @@ func (p *person) signsIn(t *testing.T, form view, username, password string) vie
 }
 
 func TestLocalSignIn(t *testing.T) {
-	both := localProvider(t, "ada", "bob")
+	both := localUsers(t, "ada", "bob")
 	h := newHouse(t, signinConfig(both, ""), nil)
 	p := h.person(t, nil)
 	form := p.follow(t, p.asks(t, notes, nil))
@@ -332,7 +332,7 @@ func TestLocalSignIn(t *testing.T) {
 }
 
 func TestHostNarrowsWhoMayEnter(t *testing.T) {
-	config := strings.Replace(signinConfig(localProvider(t, "ada", "bob"), ""), "name: Notes", "name: Notes, allow: {users: [bob@example.com]}", 1)
+	config := strings.Replace(signinConfig(localUsers(t, "ada", "bob"), ""), "name: Notes", "name: Notes, allow: {users: [bob@example.com]}", 1)
 	h := newHouse(t, config, nil)
 	ada, bob := h.person(t, nil), h.person(t, nil)
 	v := ada.signsIn(t, ada.follow(t, ada.asks(t, notes, nil)), "ada", "the password of ada")
@@ -344,7 +344,7 @@ func TestHostNarrowsWhoMayEnter(t *testing.T) {
 }
 
 func TestAttemptsAreLimitedPerUserAndAddress(t *testing.T) {
-	h := newHouse(t, strings.Replace(signinConfig(localProvider(t, "ada", "bob"), ""), "server: {", "server: {trustedProxies: [127.0.0.1/32], ", 1), nil)
+	h := newHouse(t, strings.Replace(signinConfig(localUsers(t, "ada", "bob"), ""), "server: {", "server: {trustedProxies: [127.0.0.1/32], ", 1), nil)
 	from := func(address string) *person {
 		p := h.person(t, nil)
 		p.client.Transport = addressed{p.client.Transport, address}
@@ -367,11 +367,12 @@ func TestAttemptsAreLimitedPerUserAndAddress(t *testing.T) {
 	if got := try(guesser, "ada", "the password of ada"); got != http.StatusTooManyRequests {
 		t.Errorf("one guess too many from an address is answered by %d", got)
 	}
-	// Many addresses guess at one user, who may exist or not.
-	for _, user := range []string{"ada", "nobody-at-all"} {
-		for i := range 3 {
-			if got := try(from(fmt.Sprintf("203.0.113.%d", 10+i)), user, "wrong"); got != http.StatusUnauthorized {
-				t.Errorf("guess %d at %s is answered by %d", i, user, got)
+	// Many addresses guess at one user, who may exist or not. It takes more than
+	// one to use up what a user has.
+	for i, user := range []string{"ada", "nobody-at-all"} {
+		for j := range 3 * userShare {
+			if got := try(from(fmt.Sprintf("203.0.%d.%d", 114+i, j/3)), user, "wrong"); got != http.StatusUnauthorized {
+				t.Errorf("guess %d at %s is answered by %d", j, user, got)
 			}
 		}
 		if got := try(from("203.0.113.20"), user, "wrong"); got != http.StatusTooManyRequests {
