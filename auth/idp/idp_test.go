@@ -31,7 +31,7 @@ func openID(p *idptest.Provider) idp.Config {
 
 func newProvider(t *testing.T, c idp.Config, client *http.Client) *idp.Provider {
 	t.Helper()
-	client.Timeout = 500 * time.Millisecond // so that "slow" is over soon
+	client.Timeout = 2 * time.Second // so that "slow" is over soon, and a busy machine is not slow
 	p, err := idp.New(c, idp.Options{
 		Client: client,
 		Log:    slog.New(slog.DiscardHandler),
