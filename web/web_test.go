@@ -181,7 +181,7 @@ func TestForms(t *testing.T) {
 		"signin-problem":  {"/signin", []string{"r=r-1", "username=ada", "password="}},
 		"choose":          {"/signin", []string{"r=r-1", "provider=google", "provider=github", "provider=corp"}},
 		"account":         {"/account", []string{"grant=g1", "action=end"}},
-		"signin-passkey": {"/signin", []string{"r=r-1", "username=", "password="}},
+		"signin-passkey":  {"/signin", []string{"r=r-1", "username=", "password="}},
 	} {
 		t.Run("the first form of "+name+" goes on", func(t *testing.T) {
 			got, err := p.Render(samples()[name])
