@@ -49,7 +49,8 @@ func (c *cluster) crash(t *testing.T, times int) {
 		group.Go(func() { records[i].work(working, t.Context()) })
 	}
 	for range times {
-		time.Sleep(time.Duration(20+rand.IntN(400)) * time.Millisecond) // work goes on meanwhile
+		tr.progress(t, int64(rand.IntN(60)))
+		time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond) // in the middle of something
 		r := c.replicas[rand.IntN(len(c.replicas))]
 		r.stop(t, os.Kill)
 		r.up(t)
@@ -61,6 +62,19 @@ func (c *cluster) crash(t *testing.T, times int) {
 		t.Error("nobody noticed the crashes: they prove nothing")
 	}
 	t.Logf("%d crashes, %d lost connections, %d answers were 503, %d flows begun again", times, tr.lost.Load(), tr.unavailable.Load(), tr.restarts.Load())
+}
+
+// progress waits until so many more answers were given: slow machines are no
+// excuse for doing less between two crashes.
+func (tr *trouble) progress(t *testing.T, answers int64) {
+	t.Helper()
+	before, late := tr.answered.Load(), time.Now().Add(patience)
+	for tr.answered.Load() < before+answers {
+		if time.Now().After(late) {
+			t.Fatalf("%d answers in %v", tr.answered.Load()-before, patience)
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // judge checks, after the last crash, that everything acknowledged is still so.

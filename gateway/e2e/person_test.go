@@ -37,6 +37,7 @@ func serveHTTP(t *testing.T, h http.Handler) string {
 
 // trouble counts what went wrong on the way and was tried again.
 type trouble struct {
+	answered    atomic.Int64          // what went right
 	unavailable atomic.Int64          // 503
 	lost        atomic.Int64          // connections
 	wordless    atomic.Int64          // 503 without Retry-After
@@ -99,6 +100,7 @@ func (p *person) ask(ctx context.Context, req *http.Request) (*answer, error) {
 		a, err := p.once(ctx, req)
 		if err == nil && a.status != http.StatusServiceUnavailable {
 			a.again = again
+			p.trouble.answered.Add(1)
 			return a, nil
 		}
 		if err == nil {

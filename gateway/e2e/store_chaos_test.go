@@ -54,7 +54,9 @@ func (d *database) cutting(t *testing.T) func() int {
 func TestPostgresWritesHappenOnce(t *testing.T) {
 	d := startPostgres(t)
 	network := newLossy(t, d.addr, 30)
+	network.sound.Store(true)
 	s := openStore(t, strings.Replace(d.url(d.schema(t)), d.addr, network.addr, 1))
+	network.sound.Store(false)
 	n := some(400, 5000)
 	var group errgroup.Group
 	group.SetLimit(16)
