@@ -285,7 +285,7 @@ func TestPeopleOfProvidersHaveNoPasskeys(t *testing.T) {
 // TestPasskeyIsOfWhoWasAsked: the page is ada's, and meanwhile bob has signed in
 // in another tab.
 func TestPasskeyIsOfWhoWasAsked(t *testing.T) {
-	h := newHouse(t, signinConfig(localUsers(t, "ada", "bob"), ""), nil)
+	h := newHouse(t, signinConfig(localSignin(t, "ada", "bob"), ""), nil)
 	p, device := h.person(t, nil), idptest.NewAuthenticator(t, notes)
 	page := p.account(t, notes, "ada")
 	form := p.follow(t, p.asks(t, notes, url.Values{"prompt": {"login"}}))

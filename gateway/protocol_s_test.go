@@ -555,3 +555,31 @@ func TestS17_what_was_asked_allowed_and_denied_is_in_the_audit_log(t *testing.T)
 		}
 	}
 }
+
+func TestS9_S14_a_session_is_good_at_its_own_host_alone(t *testing.T) {
+	f := newFixture(t)
+	b := f.newBrowser(t)
+	f.newClient(t, nil).connect(t, b)
+	there := f.newClientAt(t, mail, nil)
+	there.connect(t, b)
+	session := func(origin string) (name, value string) {
+		for name, value := range b.cookies(t, origin) {
+			if strings.Contains(name, "-s-") {
+				return name, value
+			}
+		}
+		t.Fatalf("no session at %s", origin)
+		return "", ""
+	}
+	_, stolen := session(notes)
+	name, own := session(mail)
+	for value, want := range map[string]string{own: "You ada@example.com", stolen: "You sign in next"} {
+		other := f.newBrowser(t)
+		u, err := url.Parse(mail)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other.client.Jar.SetCookies(u, []*http.Cookie{{Name: name, Value: value, Secure: true, Path: "/"}})
+		other.open(t, there.authorizeURL()).wantPage(t, http.StatusOK, want)
+	}
+}
