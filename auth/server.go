@@ -72,6 +72,7 @@ const (
 	Authorizations Limit = "authorizations"
 	Approvals      Limit = "approvals" // as many as Authorizations: from here on a request is stored
 	FailedSignins  Limit = "failed_signins"
+	FailedClients  Limit = "failed_clients" // wrong client secrets
 	// FailedSigninsOfUser is what FailedSignins is, for one user at all
 	// addresses. Its keys are hashes.
 	FailedSigninsOfUser Limit = "failed_signins_of_user"

@@ -87,11 +87,34 @@ func (s *Server) programForm(c echo.Context) (url.Values, *clients.Client, error
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := s.Clients.Authenticate(c.Request().Context(), s.issuer(), credentials)
+	client, err := s.authenticate(c, credentials)
+	var limited *Error
+	if errors.As(err, &limited) {
+		return nil, nil, limited
+	}
 	if err != nil {
 		return nil, nil, unauthenticated(err, basic)
 	}
 	return form, client, nil
+}
+
+// authenticate proves who a client is. Wrong secrets count against the address,
+// so that none is guessed (OAuth 2.1 §2.4.1). They count afterwards: many
+// clients may share an address, and a key may have to be fetched.
+func (s *Server) authenticate(c echo.Context, credentials clients.Credentials) (*clients.Client, error) {
+	guess := credentials.Method != clients.MethodNone
+	if guess {
+		if err := s.limit(c, FailedClients); err != nil {
+			return nil, err
+		}
+		s.Limits.Give(FailedClients, c.RealIP())
+	}
+	client, err := s.Clients.Authenticate(c.Request().Context(), s.issuer(), credentials)
+	var ce *clients.Error
+	if guess && errors.As(err, &ce) && ce.Code == clients.InvalidClient {
+		s.Limits.Take(FailedClients, c.RealIP())
+	}
+	return client, err
 }
 
 // unauthenticated is RFC 6749 §5.2: 401, and where the Authorization header

@@ -126,6 +126,7 @@ func (g *Gateway) open(ctx context.Context) error {
 		auth.Authorizations: c.Server.Limits.AuthorizationsPerMinute,
 		auth.Approvals:      c.Server.Limits.AuthorizationsPerMinute,
 		auth.FailedSignins:  c.Server.Limits.FailedSigninsPerMinute,
+		auth.FailedClients:  c.Server.Limits.FailedSigninsPerMinute,
 
 		// Of all addresses together: guessing from many is slow, and the user comes
 		// in all the same from a browser that is known.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jwk"
@@ -159,4 +160,30 @@ func TestT2_T3_a_client_with_a_key_proves_itself_by_an_assertion_that_counts_onc
 		ask([]string{"client_id", "robot"}).wantJSON(t, http.StatusUnauthorized, "invalid_client")
 		ask([]string{"client_id", "robot", "client_secret", "guess"}).wantJSON(t, http.StatusUnauthorized, "invalid_client")
 	})
+}
+
+func TestT3_guessing_at_a_client_secret_is_limited_per_address(t *testing.T) {
+	f := newFixture(t, with("PROXY_CLIENTS", robots), with("SERVER_LIMITS_FAILEDSIGNINSPERMINUTE", "3"), with("SERVER_TRUSTEDPROXIES", "127.0.0.0/8"))
+	from := func(address, secret string) answer {
+		c := f.robot()
+		return f.ask(t, http.MethodPost, notes+"/token", credentials("client_id", c.id, "client_secret", secret).Encode(),
+			"Content-Type", "application/x-www-form-urlencoded", "X-Forwarded-For", address)
+	}
+	right := f.robot().secret
+	for range 10 { // what is right does not count
+		from("192.0.2.1", right).tokens(t)
+	}
+	for range 3 {
+		from("192.0.2.1", "a-guess").wantJSON(t, http.StatusUnauthorized, "invalid_client")
+	}
+	for _, secret := range []string{"a-guess", right} { // not even the right one: it must not tell
+		a := from("192.0.2.1", secret)
+		a.wantJSON(t, http.StatusTooManyRequests, "temporarily_unavailable")
+		if a.Header.Get("Retry-After") == "" {
+			t.Error("it does not say how long")
+		}
+	}
+	from("192.0.2.2", right).tokens(t)
+	f.forward(t, time.Minute)
+	from("192.0.2.1", right).tokens(t)
 }
