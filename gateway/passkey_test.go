@@ -281,3 +281,16 @@ func TestPeopleOfProvidersHaveNoPasskeys(t *testing.T) {
 		t.Errorf("adding one is answered by %d", v.status)
 	}
 }
+
+// TestPasskeyIsOfWhoWasAsked: the page is ada's, and meanwhile bob has signed in
+// in another tab.
+func TestPasskeyIsOfWhoWasAsked(t *testing.T) {
+	h := newHouse(t, signinConfig(localSignin(t, "ada", "bob"), ""), nil)
+	p, device := h.person(t, nil), idptest.NewAuthenticator(t, notes)
+	page := p.account(t, notes, "ada")
+	form := p.follow(t, p.asks(t, notes, url.Values{"prompt": {"login"}}))
+	p.redeem(t, notes, p.signsIn(t, form, "bob", "the password of bob"))
+	if v := p.adds(t, page, device, ""); !v.says("Please add the passkey again.") || v.field("id") != "" {
+		t.Errorf("it is answered by %d %s", v.status, v.body)
+	}
+}
