@@ -42,7 +42,10 @@ func openFile(path string) (*bbolt.DB, error) {
 			return nil, err
 		}
 	}
-	db, _, err := lock(path, bbolt.Options{FreelistType: bbolt.FreelistMapType})
+	// The list of free pages is found anew by whoever opens the file. Written with
+	// each commit it is megabytes after a large sweep, and needs as much room in
+	// one piece, which made the file grow.
+	db, _, err := lock(path, bbolt.Options{FreelistType: bbolt.FreelistMapType, NoFreelistSync: true})
 	if err != nil {
 		return nil, err
 	}
