@@ -71,7 +71,9 @@ func (s *Server) callback(c echo.Context) error {
 	ctx := c.Request().Context()
 	a, err := s.Grants.Return(ctx, secret, state)
 	if err != nil {
-		return s.lostSignin(id, err)
+		e := s.lostSignin(id, err)
+		e.Retry = s.retry(id) // the answer is spent, the request is not
+		return e
 	}
 	p := s.provider(a.Attempt.Provider)
 	if p == nil || p.Flow == nil {
