@@ -137,13 +137,6 @@ func bits(bytes int) []byte {
 // NewSecret returns 256 random bits, for a cookie.
 func NewSecret() string { return random() }
 
-// OfClient names what a client holds of itself, without a user, so that it can
-// be ended.
-func OfClient(issuer, client string) string {
-	sum := sha256.Sum256([]byte("client " + issuer + " " + client))
-	return base64.RawURLEncoding.EncodeToString(sum[:16])
-}
-
 // Record keeps a grant that came about without a code, under the name of what
 // it was given for; until is how long that could be shown again. Whoever shows
 // it a second time gets ErrReplayed.
