@@ -64,11 +64,7 @@ func (s *Server) accountPage(c echo.Context, session *grants.Session, notice str
 // account ends one connection, all of them, or the session, and adds and
 // removes passkeys.
 func (s *Server) account(c echo.Context) error {
-	raw, err := formBody(c.Request())
-	if err != nil {
-		return err
-	}
-	form, err := strictValues(raw)
+	form, err := strictForm(c.Request())
 	if err != nil {
 		return err
 	}

@@ -92,6 +92,15 @@ func formBody(r *http.Request) (string, error) {
 	return string(b), nil
 }
 
+// strictForm is strictValues of the body of a form.
+func strictForm(r *http.Request, repeatable ...string) (url.Values, error) {
+	raw, err := formBody(r)
+	if err != nil {
+		return nil, err
+	}
+	return strictValues(raw, repeatable...)
+}
+
 // strictValues parses form-encoded parameters. Only those in repeatable may
 // be there more than once.
 func strictValues(raw string, repeatable ...string) (url.Values, error) {

@@ -181,11 +181,7 @@ func (a *asking) asked() []string {
 
 // decide takes the answer of the consent page.
 func (s *Server) decide(c echo.Context) error {
-	raw, err := formBody(c.Request())
-	if err != nil {
-		return err
-	}
-	form, err := strictValues(raw, "scope")
+	form, err := strictForm(c.Request(), "scope")
 	if err != nil {
 		return err
 	}

@@ -102,11 +102,7 @@ func (s *Server) clientName(ctx context.Context, a grants.Approved) string {
 
 // signin takes a choice of provider, or what the local sign-in asks for.
 func (s *Server) signin(c echo.Context) error {
-	raw, err := formBody(c.Request())
-	if err != nil {
-		return err
-	}
-	form, err := strictValues(raw)
+	form, err := strictForm(c.Request())
 	if err != nil {
 		return err
 	}

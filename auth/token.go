@@ -75,11 +75,7 @@ func noStore(c echo.Context) {
 
 // programForm reads the form of a program and proves which client sent it.
 func (s *Server) programForm(c echo.Context) (url.Values, *clients.Client, error) {
-	raw, err := formBody(c.Request())
-	if err != nil {
-		return nil, nil, err
-	}
-	form, err := strictValues(raw, "resource")
+	form, err := strictForm(c.Request(), "resource")
 	if err != nil {
 		return nil, nil, err
 	}
