@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -59,17 +60,22 @@ func (s *Server) callback(c echo.Context) error {
 			return err
 		}
 	}
-	state := query.Get("state")
-	id, mark := stateParts(state)
+	id, mark := stateParts(query.Get("state"))
 	if s.Handoff != nil && mark != s.Browser.mark {
 		return s.Handoff.pass(c)
 	}
 	secret, _, err := s.approved(c, id)
 	if err != nil {
-		return err
+		return s.again(err, id) // what was handed over is spent
 	}
+	return s.again(s.returned(c, query, id, secret), id)
+}
+
+// returned takes the answer of an identity provider. It spends the answer first,
+// so that after a failure of ours only another sign-in helps.
+func (s *Server) returned(c echo.Context, query url.Values, id, secret string) error {
 	ctx := c.Request().Context()
-	a, err := s.Grants.Return(ctx, secret, state)
+	a, err := s.Grants.Return(ctx, secret, query.Get("state"))
 	if err != nil {
 		e := s.lostSignin(id, err)
 		e.Retry = s.retry(id) // the answer is spent, the request is not

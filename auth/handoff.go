@@ -69,7 +69,9 @@ func (s *Server) takeOver(c echo.Context, query url.Values) (url.Values, error) 
 	}
 	raw, err := s.Grants.TakeOver(c.Request().Context(), id, query.Get("handoff"), s.issuer())
 	if err != nil {
-		return nil, s.lost(err)
+		e := s.lostSignin(id, err)
+		e.Retry = s.retry(id) // the answer is spent, the request is not
+		return nil, e
 	}
 	answer, err := strictValues(raw)
 	if err != nil {

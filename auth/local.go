@@ -57,7 +57,7 @@ func (s *Server) localSignin(c echo.Context, p *idp.Provider, form url.Values, i
 // again lets a person who has to wait come back to the same request.
 func (s *Server) again(err error, id string) error {
 	var e *Error
-	if errors.As(err, &e) {
+	if errors.As(err, &e) && e.Retry == "" && (e.Status == http.StatusServiceUnavailable || e.Status == http.StatusTooManyRequests) {
 		e.Retry = s.retry(id)
 	}
 	return err

@@ -126,9 +126,7 @@ func (s *Server) askAgain(c echo.Context, secret string, a grants.Approved) erro
 	if s.Now().Sub(a.Request.Started) >= grants.RequestLife {
 		return stale(errors.New("the tools have changed, and there is no time left to ask again"))
 	}
-	if _, err := s.Grants.Finish(c.Request().Context(), secret); err != nil {
-		return s.lostSignin(a.Request.ID, err)
-	}
+	s.Grants.Drop(c.Request().Context(), secret)
 	if err := s.Browser.carry(c.Response(), c.Request(), a.Request.ID, carried{Request: &a.Request}); err != nil {
 		return err
 	}

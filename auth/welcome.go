@@ -133,10 +133,9 @@ func (s *Server) lostSignin(id string, err error) *Error {
 	return s.brokenSignin(id, err)
 }
 
-// finish spends the approved request and sends the code to the client. Of two
-// sign-ins for one request, one gets it. Spending comes last: as long as
-// something can fail, the person can try again, and a code that nobody was sent
-// opens nothing.
+// finish turns the approved request into a code and sends that to the client. Of
+// two sign-ins for one request, one gets it. The code comes last: as long as
+// something can fail, the person can try again.
 func (s *Server) finish(c echo.Context, id, secret string, u grants.User) error {
 	ctx := c.Request().Context()
 	a, err := s.Grants.Approved(ctx, secret)
@@ -161,11 +160,8 @@ func (s *Server) finish(c echo.Context, id, secret string, u grants.User) error 
 			return s.brokenSignin(id, err)
 		}
 	}
-	code, gr, err := s.Grants.Issue(ctx, gr, a.Request.CodeChallenge, a.Request.RedirectSent)
+	code, gr, err := s.Grants.Issue(ctx, secret, gr, a.Request.CodeChallenge, a.Request.RedirectSent)
 	if err != nil {
-		return s.brokenSignin(id, err)
-	}
-	if _, err := s.Grants.Finish(ctx, secret); err != nil {
 		return s.lostSignin(id, err)
 	}
 	s.Browser.drop(c.Response(), id)
@@ -179,9 +175,7 @@ func (s *Server) finish(c echo.Context, id, secret string, u grants.User) error 
 
 // finishAccount ends a sign-in that was for the account page.
 func (s *Server) finishAccount(c echo.Context, id, secret string) error {
-	if _, err := s.Grants.Finish(c.Request().Context(), secret); err != nil {
-		return s.lostSignin(id, err)
-	}
+	s.Grants.Drop(c.Request().Context(), secret)
 	s.Browser.drop(c.Response(), id)
 	return see(c, "/account")
 }

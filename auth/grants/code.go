@@ -1,7 +1,9 @@
 package grants
 
 import (
+	"cmp"
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -15,20 +17,65 @@ import (
 
 // code is an unspent authorization code.
 type code struct {
-	Grant        Grant  `json:"grant"`
-	Challenge    string `json:"challenge"`
-	RedirectSent bool   `json:"redirect_sent"`
+	Grant        Grant     `json:"grant"`
+	Challenge    string    `json:"challenge"`
+	RedirectSent bool      `json:"redirect_sent"`
+	Made         time.Time `json:"made"`
 }
 
-// Issue returns a code for gr, to be redeemed with the verifier of challenge
-// (RFC 7636, S256). It fills in the grant's ID.
-func (g *Grants) Issue(ctx context.Context, gr Grant, challenge string, redirectSent bool) (string, Grant, error) {
-	c := random()
-	gr.ID = grantID(c)
-	if err := g.codes.Create(ctx, c, code{gr, challenge, redirectSent}, CodeLife); err != nil {
-		return "", Grant{}, fmt.Errorf("issue a code: %w", err)
+// unheard is when a write whose maker goes on at once, and has not, is taken for
+// one of which its maker never heard. It is longer than clocks of replicas are
+// apart, and shorter than a store is waited for, so that whoever was answered
+// 503 finds it over.
+const unheard = 3 * time.Second
+
+// Issue finishes the request approved under secret with a code for gr, to be
+// redeemed with the verifier of challenge (RFC 7636, S256). It fills in the
+// grant's ID.
+//
+// The code follows from the secret, so that to create it is what finishes the
+// request: of any number of callers one does, the others get ErrInvalid. Where
+// the store has created it and the caller was told that this failed, the same
+// user gets the same code when they try again.
+func (g *Grants) Issue(ctx context.Context, secret string, gr Grant, challenge string, redirectSent bool) (string, Grant, error) {
+	name := codeOf(secret)
+	gr.ID = grantID(name)
+	c := code{gr, challenge, redirectSent, g.o.Now()}
+	err := g.codes.Create(ctx, name, c, CodeLife)
+	if errors.Is(err, store.ErrExists) {
+		c, err = g.reissue(ctx, name, gr)
 	}
-	return c, gr, nil
+	if err != nil {
+		return "", Grant{}, invalidIfAbsent("issue a code", err)
+	}
+	g.Drop(ctx, secret)
+	return name, c.Grant, nil
+}
+
+// reissue returns the code that is there for the same user, if nobody was sent
+// it. Of two who try at once, one gets it.
+func (g *Grants) reissue(ctx context.Context, name string, gr Grant) (code, error) {
+	if _, err := g.families.Get(ctx, gr.ID); !errors.Is(err, store.ErrNotFound) {
+		return code{}, cmp.Or(err, ErrInvalid)
+	}
+	var c code
+	err := g.codes.Update(ctx, name, func(old *code) (*code, time.Duration, error) {
+		if old == nil || old.Grant.User.Subject != gr.User.Subject || g.o.Now().Sub(old.Made) < unheard {
+			return nil, 0, fmt.Errorf("%w: the request is finished", ErrInvalid)
+		}
+		c = *old
+		c.Made = g.o.Now()
+		return &c, CodeLife, nil
+	})
+	return c, err
+}
+
+// codeOf is the code of the request approved under secret: 256 bits that tell
+// nothing of it.
+func codeOf(secret string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte("code"))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
 // Redemption is what a client shows at the token endpoint for a code.
@@ -64,12 +111,46 @@ func (g *Grants) Redeem(ctx context.Context, r Redemption, check func(Grant) err
 	}
 	err = g.families.Create(ctx, f.Grant.ID, f, g.life(f))
 	if errors.Is(err, store.ErrExists) {
+		f, token, err = g.refound(ctx, c)
+	}
+	if errors.Is(err, ErrReplayed) {
 		return Grant{}, "", g.replayed(ctx, r)
 	}
 	if err != nil {
 		return Grant{}, "", fmt.Errorf("redeem a code: %w", err)
 	}
+	g.acknowledge(ctx, f.Grant.ID)
 	return f.Grant, token, nil
+}
+
+// refound begins a family once more whose maker never heard that it was made,
+// and so has sent nobody its token. Everything else is a replay.
+func (g *Grants) refound(ctx context.Context, c code) (Family, string, error) {
+	f, token := g.found(c)
+	err := g.families.Update(ctx, f.Grant.ID, func(old *Family) (*Family, time.Duration, error) {
+		if old == nil || old.Unheard.IsZero() || !old.Ended.IsZero() || g.o.Now().Sub(old.Unheard) < unheard {
+			return nil, 0, ErrReplayed
+		}
+		return &f, g.life(f), nil
+	})
+	return f, token, err
+}
+
+// acknowledge notes that the store's word reached us, and so that the tokens of a
+// family are on their way. Where that fails they are sent all the same; until
+// the code has expired, who has it and the verifier could redeem it again.
+func (g *Grants) acknowledge(ctx context.Context, id string) {
+	err := g.families.Update(ctx, id, func(old *Family) (*Family, time.Duration, error) {
+		if old == nil {
+			return nil, 0, nil
+		}
+		f := *old
+		f.Unheard = time.Time{}
+		return &f, g.life(f), nil
+	})
+	if err != nil {
+		g.o.Log.WarnContext(ctx, "a code that was redeemed may be redeemed once more", "grant", id, "cause", err)
+	}
 }
 
 // fits checks who redeems against who the code was issued to (RFC 6749

@@ -25,13 +25,14 @@ type Family struct {
 	Previous  []byte    `json:"previous,omitempty"`
 	Used      time.Time `json:"used"`
 	Ended     time.Time `json:"ended,omitzero"`
+	Unheard   time.Time `json:"unheard,omitzero"` // when it was made, until its maker has heard of that
 }
 
 // found begins the family of a code, with its first refresh token.
 func (g *Grants) found(c code) (Family, string) {
 	f := Family{
 		Grant: c.Grant, Challenge: c.Challenge,
-		Mark: bits(32), Nonce: bits(32), Used: g.o.Now(),
+		Mark: bits(32), Nonce: bits(32), Used: g.o.Now(), Unheard: g.o.Now(),
 	}
 	if !c.Grant.Offline {
 		return f, ""

@@ -70,7 +70,7 @@ func (f *fixture) code() string {
 		Issuer: issuer, ClientID: "client", RedirectURI: "http://127.0.0.1:1/cb", User: ada, Audience: []string{issuer},
 		Scopes: []string{"read"}, Offline: true, Given: f.clock.Now(), Ends: f.clock.Now().Add(90 * 24 * time.Hour),
 	}
-	c, _, err := f.Issue(f.t.Context(), gr, challenge(verifier), true)
+	c, _, err := f.Issue(f.t.Context(), NewSecret(), gr, challenge(verifier), true)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -409,8 +409,14 @@ func TestS6_an_approved_request_is_finished_once_and_its_state_works_once(t *tes
 	if _, err := f.Return(t.Context(), secret, attempt.State); !errors.Is(err, ErrInvalid) {
 		t.Errorf("the state worked twice: %v", err)
 	}
-	if wins := race(32, func() bool { _, err := f.Finish(t.Context(), secret); return err == nil }); wins != 1 {
+	if wins := race(32, func() bool {
+		_, _, err := f.Issue(t.Context(), secret, Grant{User: ada}, challenge(verifier), true)
+		return err == nil
+	}); wins != 1 {
 		t.Errorf("finished %d times", wins)
+	}
+	if _, err := f.Approved(t.Context(), secret); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a finished request is still there: %v", err)
 	}
 }
 

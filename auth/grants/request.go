@@ -122,11 +122,13 @@ func (g *Grants) change(ctx context.Context, secret string, edit func(*Approved)
 	return was, err
 }
 
-// Finish returns the request approved under secret and forgets it: of any
-// number of callers one gets it, the others ErrInvalid.
-func (g *Grants) Finish(ctx context.Context, secret string) (Approved, error) {
-	a, err := g.approved.Take(ctx, secret)
-	return a, invalidIfAbsent("finish a request", err)
+// Drop forgets the request approved under secret. Where that fails it goes by
+// itself: what can be done with it is done, and no browser knows the secret
+// anymore.
+func (g *Grants) Drop(ctx context.Context, secret string) {
+	if err := g.approved.Delete(ctx, secret); err != nil {
+		g.o.Log.WarnContext(ctx, "a request that is finished stays until it expires", "cause", err)
+	}
 }
 
 // ignoreInvalid turns "there is none" into no error.

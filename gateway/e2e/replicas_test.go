@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -76,12 +75,6 @@ func TestReplicasOutliveARestartOfPostgres(t *testing.T) {
 				close(half)
 			}
 			_, err := p.session(ctx)
-			// A write whose confirmation was lost with the connection was made all
-			// the same: what it spent is spent, and the person signs in again.
-			if errors.Is(err, errRestart) {
-				tr.restarts.Add(1)
-				_, err = p.session(ctx)
-			}
 			return err
 		})
 	}()
@@ -99,8 +92,5 @@ func TestReplicasOutliveARestartOfPostgres(t *testing.T) {
 	if tr.unavailable.Load() == 0 {
 		t.Error("nobody noticed the restart: it proves nothing")
 	}
-	if again := tr.restarts.Load(); again > int64(n/20) {
-		t.Errorf("%d flows had to be begun again", again)
-	}
-	t.Logf("%d flows, %d answers were 503, %d flows were begun again", n, tr.unavailable.Load(), tr.restarts.Load())
+	t.Logf("%d flows, %d answers were 503", n, tr.unavailable.Load())
 }
