@@ -37,13 +37,25 @@ func (h *host) call(c echo.Context) error {
 	if !h.route.Serves(req.URL.EscapedPath()) {
 		return echo.ErrNotFound
 	}
+	return h.believed(c, t)
+}
+
+// believed holds a request with a good token to what was granted, passes it on
+// or not, and tells what became of it.
+func (h *host) believed(c echo.Context, t *access.Token) (err error) {
+	req, began := c.Request(), time.Now()
+	var denied error
+	defer func() { h.concluded(c, t, began, denied, err) }()
 	if wait, ok := h.g.requests.take(limitRequests, t.Subject); !ok {
-		return tooMany("too_many_requests", "too many requests of this user in a minute", wait)
+		denied = tooMany("too_many_requests", "too many requests of this user in a minute", wait)
+		return denied
 	}
-	if err := h.route.Authorize(req.Context(), req, granted(t)); err != nil {
-		return h.denied(c, t, err)
+	if denied = h.route.Authorize(req.Context(), req, granted(t)); denied != nil {
+		return h.denied(c, denied)
 	}
-	return h.forward(c, t)
+	h.route.Observe(req, h.g.config.Audit.ToolCalls)
+	denied = h.forward(c, t)
+	return denied
 }
 
 // ownPath refuses what must never reach an MCP server.
@@ -65,14 +77,14 @@ func ownPath(r *http.Request) error {
 }
 
 // denied answers a call that was not passed on.
-func (h *host) denied(c echo.Context, t *access.Token, err error) error {
+func (h *host) denied(c echo.Context, err error) error {
 	var d *routing.Denied
 	var bad *routing.BadMessage
 	var large *routing.TooLarge
 	var unavailable *routing.Unavailable
 	switch {
 	case errors.As(err, &d):
-		return h.insufficient(c, t, d)
+		return h.insufficient(c, d)
 	case errors.As(err, &bad):
 		return badMessage(c, bad)
 	case errors.As(err, &large):

@@ -266,15 +266,43 @@ type sharedText struct {
 	mu  sync.Mutex
 	b   bytes.Buffer
 	off bool
+
+	grown chan struct{} // closed when more is written; nil: nobody waits
 }
 
 func (l *sharedText) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.grown != nil {
+		close(l.grown)
+		l.grown = nil
+	}
 	if l.off {
 		return len(p), nil
 	}
 	return l.b.Write(p)
+}
+
+// await returns once the text is as it should be.
+func (l *sharedText) await(t testing.TB, what string, good func(text string) bool) {
+	t.Helper()
+	for late := time.After(10 * time.Second); ; {
+		l.mu.Lock()
+		text := l.b.String()
+		if l.grown == nil {
+			l.grown = make(chan struct{})
+		}
+		grown := l.grown
+		l.mu.Unlock()
+		if good(text) {
+			return
+		}
+		select {
+		case <-grown:
+		case <-late:
+			t.Fatalf("%s is not there:\n%s", what, text)
+		}
+	}
 }
 
 // discard keeps nothing from now on.

@@ -8,7 +8,6 @@ import (
 
 	"mcp-oauth2-proxy/auth"
 	"mcp-oauth2-proxy/auth/access"
-	"mcp-oauth2-proxy/auth/audit"
 	"mcp-oauth2-proxy/routing"
 	"mcp-oauth2-proxy/web"
 
@@ -118,9 +117,7 @@ func why(d *routing.Denied) string {
 // insufficient is RFC 6750 §3.1 and the step-up of MCP: the challenge names
 // everything that is needed, what was granted included, because some clients
 // ask for just what it says. Where no scope would help, it names no scope.
-func (h *host) insufficient(c echo.Context, t *access.Token, d *routing.Denied) error {
-	h.g.audit.Record(c.Request().Context(), audit.CallDenied, audit.Host(h.route.Host), audit.Client(t.ClientID),
-		audit.Subject(t.Subject), audit.Grant(t.Grant), audit.Text("tool", d.Tool), audit.Text("needed", d.Scope), audit.Text("reason", why(d)))
+func (h *host) insufficient(c echo.Context, d *routing.Denied) error {
 	message, code := "the access token does not cover this tool", "insufficient_scope"
 	switch {
 	case d.Changed:

@@ -15,7 +15,10 @@ import (
 type replayed struct {
 	bytes.Reader
 	all   []byte
-	calls []Call
+	calls []Call // as they were judged
+
+	seen   []Call // as they were only looked at; unread is why that failed
+	unread error
 }
 
 // Close does nothing: there is nothing left to let go of.
