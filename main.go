@@ -119,7 +119,7 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			g, err := gateway.New(c.Context(), config, gateway.Options{Listeners: sockets})
+			g, err := gateway.New(c.Context(), config, gateway.Options{Version: version, Listeners: sockets})
 			if err != nil {
 				return err
 			}

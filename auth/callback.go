@@ -27,7 +27,7 @@ func (s *Server) toProvider(c echo.Context, p *idp.Provider, id, secret string, 
 		return s.providerFailed(c, p, id, err)
 	}
 	if err := s.Grants.Choose(ctx, secret, attempt); err != nil {
-		return s.lostSignin(id, err)
+		return s.failed(p, s.lostSignin(id, err))
 	}
 	return see(c, to)
 }
@@ -99,7 +99,7 @@ func (s *Server) returned(c echo.Context, query url.Values, id, secret string) e
 // providerFailed says why a sign-in came to nothing, and lets the person try
 // again: the request is still there.
 func (s *Server) providerFailed(c echo.Context, p *idp.Provider, id string, err error) error {
-	s.refused(c, p, "", err)
+	s.refused(c, p, ended(err), "", err)
 	e := &Error{
 		Status: http.StatusBadGateway, Code: "server_error", Description: "the identity provider's answer was refused", Cause: err,
 		Title: "The sign-in did not work", Message: p.Name + " gave an answer that cannot be accepted.",

@@ -224,6 +224,7 @@ func (s *Server) allow(c echo.Context, a *asking, form url.Values) error {
 
 // deny sends the client away; a person has read where that is.
 func (s *Server) deny(c echo.Context, a *asking) error {
+	s.Meter.Consent(ConsentDenied)
 	s.Audit.Record(c.Request().Context(), audit.ConsentDenied, s.about(a)...)
 	s.Browser.drop(c.Response(), a.req.ID)
 	to, err := s.answer(a.req.RedirectURI, a.req.State, url.Values{"error": {"access_denied"}, "error_description": {"the user said no"}})
@@ -255,7 +256,10 @@ func (s *Server) approve(c echo.Context, a *asking, yes agreed) error {
 		return err
 	}
 	if yes.shown {
+		s.Meter.Consent(ConsentGiven)
 		s.Audit.Record(ctx, audit.ConsentGiven, append(s.about(a), audit.Scope(yes.scopes))...)
+	} else {
+		s.Meter.Consent(ConsentUnasked)
 	}
 	if a.user != nil && !asks(a.req, "login") && !asks(a.req, "select_account") {
 		return s.finish(c, a.req.ID, secret, *a.user)

@@ -36,20 +36,21 @@ func (s *Server) localSignin(c echo.Context, p *idp.Provider, form url.Values, i
 	username := form.Get("username")
 	back, err := s.countPassword(c, p, username)
 	if err != nil {
+		s.Meter.Signin(p.ID, SigninRefused)
 		return s.again(err, id)
 	}
 	who, err := p.Local.SignIn(c.Request().Context(), username, form.Get("password"))
 	switch {
 	case errors.Is(err, idp.ErrInvalid):
-		s.refused(c, p, username, err)
+		s.refused(c, p, SigninRefused, username, err)
 		return s.signinForm(c, http.StatusUnauthorized, id, a, p, username, "The username or the password is wrong.")
 	case err != nil:
 		back()
-		return broken("the sign-in", err)
+		return s.failed(p, broken("the sign-in", err))
 	}
 	back()
 	if err := s.rememberDevice(c, userOf(who).Owner()); err != nil {
-		return err
+		return s.failed(p, err)
 	}
 	return s.welcome(c, p, who, id, secret)
 }

@@ -48,16 +48,17 @@ func (s *Server) askPasskey(c echo.Context, id string, fresh bool) (string, erro
 // passkeySignin takes a signature in place of a user name and a password.
 func (s *Server) passkeySignin(c echo.Context, p *idp.Provider, answer, id, secret string, a grants.Approved) error {
 	if err := s.limit(c, FailedSignins); err != nil {
+		s.Meter.Signin(p.ID, SigninRefused)
 		return s.again(err, id)
 	}
 	who, err := s.proven(c, p, answer, id)
 	switch {
 	case errors.Is(err, idp.ErrInvalid) || errors.Is(err, grants.ErrInvalid) || errors.Is(err, grants.ErrPasskeyCloned):
-		s.refused(c, p, "", err)
+		s.refused(c, p, SigninRefused, "", err)
 		return s.signinForm(c, http.StatusUnauthorized, id, a, p, "", "This passkey was not accepted. Try again, or use your password.")
 	case err != nil:
 		s.Limits.Give(FailedSignins, c.RealIP())
-		return broken("the sign-in", err)
+		return s.failed(p, broken("the sign-in", err))
 	}
 	s.Limits.Give(FailedSignins, c.RealIP())
 	return s.welcome(c, p, who, id, secret)

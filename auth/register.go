@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mcp-oauth2-proxy/auth/audit"
+	"mcp-oauth2-proxy/auth/clients"
 
 	"github.com/labstack/echo/v4"
 )
@@ -14,28 +15,38 @@ import (
 // stored, so a flood of registrations costs nothing.
 func (s *Server) register(c echo.Context) error {
 	noStore(c)
+	answer, err := s.registration(c)
+	s.Meter.Registration(err == nil)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusCreated, answer)
+}
+
+// registration reads what a client says of itself, and answers it.
+func (s *Server) registration(c echo.Context) (*clients.Registration, error) {
 	if !s.Registration {
-		return echo.ErrNotFound
+		return nil, echo.ErrNotFound
 	}
 	if err := s.limit(c, Registrations); err != nil {
-		return err
+		return nil, err
 	}
 	mediaType, _, _ := strings.Cut(c.Request().Header.Get("Content-Type"), ";")
 	if !strings.EqualFold(strings.TrimSpace(mediaType), "application/json") {
-		return refusal("invalid_client_metadata", "the body must be application/json")
+		return nil, refusal("invalid_client_metadata", "the body must be application/json")
 	}
 	body, err := io.ReadAll(io.LimitReader(c.Request().Body, maxForm+1))
 	if err != nil {
-		return refusal("invalid_client_metadata", "the body ended early")
+		return nil, refusal("invalid_client_metadata", "the body ended early")
 	}
 	if len(body) > maxForm {
-		return &Error{Status: http.StatusRequestEntityTooLarge, Code: "invalid_client_metadata", Description: "the body is too large"}
+		return nil, &Error{Status: http.StatusRequestEntityTooLarge, Code: "invalid_client_metadata", Description: "the body is too large"}
 	}
 	ctx := c.Request().Context()
 	answer, err := s.Clients.Register(ctx, s.issuer(), body)
 	if err != nil {
-		return ofClients(err)
+		return nil, ofClients(err)
 	}
 	s.Audit.Record(ctx, audit.ClientRegistered, audit.Host(s.Route.Host), audit.Client(answer.Client.ID), audit.Text("client_name", answer.Client.Name), audit.Text("address", c.RealIP()))
-	return c.JSON(http.StatusCreated, answer)
+	return answer, nil
 }

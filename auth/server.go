@@ -31,6 +31,7 @@ type Server struct {
 	Browser   *Browser
 	Pages     *web.Pages
 	Audit     *audit.Log
+	Meter     Meter
 	Limits    Limiter
 	Log       *slog.Logger
 	Now       func() time.Time

@@ -134,7 +134,9 @@ func (s *Server) chosen(c echo.Context, p *idp.Provider, id, secret string, a gr
 // retry is where a person signs in again for the same request.
 func (s *Server) retry(id string) string { return "/signin?r=" + id }
 
-func (s *Server) refused(c echo.Context, p *idp.Provider, account string, err error) {
+// refused records a sign-in that was ended by somebody else than us.
+func (s *Server) refused(c echo.Context, p *idp.Provider, result Signin, account string, err error) {
+	s.Meter.Signin(p.ID, result)
 	s.Audit.Record(c.Request().Context(), audit.SigninRefused, audit.Host(s.Route.Host), audit.Text("provider", p.ID),
 		audit.Text("account", account), audit.Text("address", c.RealIP()), audit.Cause(err))
 }

@@ -26,21 +26,22 @@ func (s *Server) welcome(c echo.Context, p *idp.Provider, who idp.Identity, id, 
 	}
 	session, err := s.Grants.SignIn(ctx, s.issuer(), u)
 	if err != nil {
-		return s.brokenSignin(id, err)
+		return s.failed(p, s.brokenSignin(id, err))
 	}
 	if old := s.Browser.session(c.Request()); old != "" {
 		if err := s.Grants.SignOut(ctx, old); err != nil {
-			return s.brokenSignin(id, err)
+			return s.failed(p, s.brokenSignin(id, err))
 		}
 	}
 	s.Browser.setSession(c.Response(), session, s.SessionTTL)
+	s.Meter.Signin(p.ID, SigninOK)
 	s.Audit.Record(ctx, audit.SigninOK, audit.Host(s.Route.Host), audit.Subject(u.Subject), audit.Text("provider", p.ID), audit.Text("address", c.RealIP()))
 	return s.finish(c, id, secret, u)
 }
 
 // notAllowed says which account it was, and offers another.
 func (s *Server) notAllowed(c echo.Context, p *idp.Provider, account, id, secret string, err error) error {
-	s.refused(c, p, account, err)
+	s.refused(c, p, SigninRefused, account, err)
 	if err := s.Grants.Refuse(c.Request().Context(), secret); err != nil {
 		return s.lostSignin(id, err)
 	}

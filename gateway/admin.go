@@ -24,7 +24,7 @@ func (g *Gateway) admin() http.Handler {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", g.ready)
-	mux.Handle("GET /metrics", g.metrics.handler())
+	mux.Handle("GET /metrics", g.metrics.handler(g.log))
 	return mux
 }
 

@@ -4,35 +4,17 @@ import (
 	"time"
 
 	"mcp-oauth2-proxy/tls"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
-// certificates shows when the certificate of each host ends. A host without one
-// has no sample: absent() finds it, where a 0 would have to be told from 1970.
-func (m *metrics) certificates(status func() []tls.Status) {
-	m.registry.MustRegister(&expiries{status, prometheus.NewDesc(
-		"certificate_expiry_timestamp_seconds", "When the certificate of a host ends.", []string{"host"}, nil,
-	)})
-}
-
-func (m *metrics) certificateFailed(host string, reason tls.Reason) {
-	m.failures.WithLabelValues(host, string(reason)).Inc()
-}
-
-type expiries struct {
-	status func() []tls.Status
-	desc   *prometheus.Desc
-}
-
-// Describe implements prometheus.Collector.
-func (e *expiries) Describe(out chan<- *prometheus.Desc) { out <- e.desc }
-
-// Collect implements prometheus.Collector.
-func (e *expiries) Collect(out chan<- prometheus.Metric) {
-	for _, s := range e.status() {
-		if !s.NotAfter.IsZero() {
-			out <- prometheus.MustNewConstMetric(e.desc, prometheus.GaugeValue, float64(s.NotAfter.Unix()), s.Host)
+// certificateExpiry is when the certificate of each host ends. A host without
+// one has no sample: absent() finds it, where a 0 would have to be told from
+// 1970.
+func certificateExpiry(status func() []tls.Status) func(is func(value float64, labels ...string)) {
+	return func(is func(float64, ...string)) {
+		for _, s := range status() {
+			if !s.NotAfter.IsZero() {
+				is(float64(s.NotAfter.Unix()), s.Host)
+			}
 		}
 	}
 }

@@ -40,6 +40,7 @@ type Options struct {
 	Now  func() time.Time // default: time.Now
 	Demo *DemoSignin      // fills in the sign-in form
 
+	Version   string    // of the release
 	Audit     io.Writer // default: as configured
 	Listening func()    // told when every port is open
 
@@ -111,13 +112,10 @@ func (g *Gateway) open(ctx context.Context) error {
 	if err := g.openAudit(); err != nil {
 		return err
 	}
-	if g.engine, g.store, err = openStore(ctx, c.Store, g.log); err != nil {
+	if g.engine, g.store, err = openStore(ctx, c.Store, g.log, g.metrics.store); err != nil {
 		return err
 	}
 	g.closers = append(g.closers, g.engine)
-	g.metrics.watch("store_behind_seconds", "For how long changes by other replicas may not have been heard of.", func() float64 {
-		return g.store.Behind().Seconds()
-	})
 	if g.secret, err = store.Secret(ctx, g.store); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
@@ -153,7 +151,8 @@ func (g *Gateway) open(ctx context.Context) error {
 		return err
 	}
 	g.site.Store(s)
-	g.metrics.registry.MustRegister(newUpstreamUp(g))
+	g.metrics.show(s.series)
+	g.watch()
 	return nil
 }
 
@@ -176,7 +175,7 @@ func (g *Gateway) openAudit() error {
 }
 
 // newHosts makes the authorization and resource server of every host.
-func (g *Gateway) newHosts(c *Config, table *routing.Table, registry *clients.Registry, providers []*idp.Provider) ([]*host, error) {
+func (g *Gateway) newHosts(c *Config, s *site, registry *clients.Registry) ([]*host, error) {
 	var trusted []*idp.TrustedIssuer
 	for _, t := range c.TrustedIssuers {
 		trusted = append(trusted, idp.NewTrustedIssuer(t.IssuerURL, t.Provider, idp.Options{Now: g.now, Log: g.log, Client: g.o.providers}))
@@ -184,8 +183,8 @@ func (g *Gateway) newHosts(c *Config, table *routing.Table, registry *clients.Re
 	verifier := access.NewVerifier(g.ring, g.grants.Revoked, g.now)
 	minter := access.NewMinter(g.ring, c.Token.AccessTTL, g.now)
 	var hosts []*host
-	for i, route := range table.Routes() {
-		h := &host{g: g, route: route, verifier: verifier}
+	for i, route := range s.table.Routes() {
+		h := &host{g: g, route: route, verifier: verifier, metrics: s.series.hosts[route.Host]}
 		hosts = append(hosts, h)
 		if route.Public {
 			continue
@@ -195,8 +194,8 @@ func (g *Gateway) newHosts(c *Config, table *routing.Table, registry *clients.Re
 			return nil, err
 		}
 		h.auth = &auth.Server{
-			Route: route, Grants: g.grants, Clients: registry, Providers: providers, Minter: minter, KeySet: g.ring.Set,
-			Browser: browser, Pages: g.pages, Audit: g.audit, Limits: g.limits, Log: g.log, Now: g.now,
+			Route: route, Grants: g.grants, Clients: registry, Providers: s.providers, Minter: minter, KeySet: g.ring.Set,
+			Browser: browser, Pages: g.pages, Audit: g.audit, Meter: meter{h.metrics, s.series.providers}, Limits: g.limits, Log: g.log, Now: g.now,
 			Verify: func(ctx context.Context, raw string) (*access.Token, error) {
 				return verifier.Verify(ctx, raw, route.Origin, route.Origin)
 			},
@@ -205,13 +204,13 @@ func (g *Gateway) newHosts(c *Config, table *routing.Table, registry *clients.Re
 			Confidential: c.confidential(), Admit: admit(c.Proxy.Hosts[i].Allow), Trusted: trusted,
 			CallbackOrigin: c.callbackOrigin(),
 		}
-		if slices.ContainsFunc(providers, func(p *idp.Provider) bool { return p.Local != nil }) {
+		if slices.ContainsFunc(s.providers, func(p *idp.Provider) bool { return p.Local != nil }) {
 			if h.auth.Passkeys, err = idp.NewPasskeys(route.Origin, route.Name, g.secret); err != nil {
 				return nil, err
 			}
 		}
 		if route.Origin == c.callbackOrigin() {
-			h.auth.Handoff = g.newHandoff(c, table)
+			h.auth.Handoff = g.newHandoff(c, s.table)
 		}
 		if d := g.o.Demo; d != nil {
 			h.auth.Demo = &web.Signin{Username: d.Username, Password: d.Password}
@@ -257,7 +256,7 @@ func (g *Gateway) newRegistry(c *Config) (*clients.Registry, error) {
 
 // ServeHTTP answers at every public host.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	g.metrics.observe(w, r, g.site.Load())
+	g.observe(w, r)
 }
 
 // Close closes what New opened.

@@ -25,12 +25,14 @@ type host struct {
 	route    *routing.Route
 	auth     *auth.Server
 	verifier *access.Verifier
+	metrics  *hostMetrics
 }
 
 // site is everything that a configuration decides, as one handler: a reload
 // makes a new one and swaps it in.
 type site struct {
 	echo      *echo.Echo
+	series    *series // what is counted of it
 	table     *routing.Table
 	providers []*idp.Provider
 	scheme    string
@@ -69,7 +71,8 @@ func (g *Gateway) newSite(c *Config) (*site, error) {
 	if s.providers, err = g.newProviders(c); err != nil {
 		return nil, err
 	}
-	hosts, err := g.newHosts(c, table, registry, s.providers)
+	s.series = g.metrics.of(s.counted())
+	hosts, err := g.newHosts(c, s, registry)
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +84,28 @@ func (g *Gateway) newSite(c *Config) (*site, error) {
 	}
 	return s, nil
 }
+
+// counted are the names under which a site is counted: the hosts that ask who
+// calls, those that do not, and the identity providers.
+func (s *site) counted() (guarded, open, providers []string) {
+	for _, route := range s.table.Routes() {
+		if route.Public {
+			open = append(open, route.Host)
+		} else {
+			guarded = append(guarded, route.Host)
+		}
+	}
+	if s.callback != "" {
+		open = append(open, s.callback)
+	}
+	for _, p := range s.providers {
+		providers = append(providers, p.ID)
+	}
+	return guarded, open, providers
+}
+
+// count says of a request whose it is, so that it is counted there.
+func (s *site) count(c echo.Context, host string, k kind) { recorderOf(c).at(s.series.hosts[host], k) }
 
 // mount adds everything a host answers. What is not ours is the MCP server's.
 func (h *host) mount(r *echo.Group) {
@@ -101,6 +126,7 @@ func (s *site) door(next echo.HandlerFunc) echo.HandlerFunc {
 		route, ok := s.table.Lookup(asked)
 		if !ok && s.callback != "" && routing.Canonical(asked, s.scheme) == s.callback {
 			req.Host = s.callback
+			s.count(c, s.callback, kindOf(req.URL.Path))
 			return next(c)
 		}
 		if !ok {
@@ -111,10 +137,15 @@ func (s *site) door(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		req.Host = route.Host
 		req.RemoteAddr = net.JoinHostPort(s.address(req), "0") // what upstreams are told
+		kind := kindOf(req.URL.Path)
+		if route.Public { // nothing of ours is there
+			kind = kindCall
+		}
+		s.count(c, route.Host, kind)
 		s.guard(c, route.Host)
 		// A public host speaks to browsers for itself.
 		preflight := !route.Public && s.origins.share(c.Response().Header(), req, route.Origin)
-		if (route.Public || kindOf(req.URL.Path) == kindCall) && !s.origins.allow(req.Header.Get("Origin"), route.Origin) {
+		if kind == kindCall && !s.origins.allow(req.Header.Get("Origin"), route.Origin) {
 			return forbidden("pages of this origin may not call MCP servers here")
 		}
 		if preflight {

@@ -6,7 +6,6 @@ import (
 
 	"mcp-oauth2-proxy/routing"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -66,32 +65,16 @@ func status(h routing.Health) string {
 	return "down"
 }
 
-// upstreamUp shows the health of MCP servers as a metric. It is read when it is
-// asked for, because a reload changes which hosts there are.
-type upstreamUp struct {
-	g    *Gateway
-	desc *prometheus.Desc
-}
-
-func newUpstreamUp(g *Gateway) upstreamUp {
-	return upstreamUp{g, prometheus.NewDesc("mcp_upstream_up", "1 if the MCP server answered when last heard of, 0 if not.", []string{"host"}, nil)}
-}
-
-// Describe implements prometheus.Collector.
-func (u upstreamUp) Describe(ch chan<- *prometheus.Desc) { ch <- u.desc }
-
-// Collect implements prometheus.Collector. Of whom nothing is known, nothing is
-// said.
-func (u upstreamUp) Collect(ch chan<- prometheus.Metric) {
-	for _, route := range u.g.site.Load().table.Routes() {
-		h := route.Health()
-		if !h.Known {
-			continue
+// upstreamUp is the health of MCP servers as a metric. Of whom nothing is known,
+// nothing is said.
+func (g *Gateway) upstreamUp(is func(value float64, labels ...string)) {
+	for _, route := range g.site.Load().table.Routes() {
+		switch h := route.Health(); {
+		case !h.Known:
+		case h.Up:
+			is(1, route.Host)
+		default:
+			is(0, route.Host)
 		}
-		value := 0.0
-		if h.Up {
-			value = 1
-		}
-		ch <- prometheus.MustNewConstMetric(u.desc, prometheus.GaugeValue, value, route.Host)
 	}
 }

@@ -1,83 +1,133 @@
 package gateway
 
 import (
+	"log/slog"
 	"net/http"
-	"strconv"
-	"time"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// maxScrapes is how many may read /metrics at once: each reads all of it into
+// memory.
+const maxScrapes = 4
+
 // metrics are what /metrics shows. No label takes a value from outside: hosts
-// are those of the configuration, paths are kinds.
+// and providers are those of the configuration, paths are kinds, tools are those
+// that the MCP server lists.
 type metrics struct {
 	registry *prometheus.Registry
-	requests *prometheus.HistogramVec
-	failures *prometheus.CounterVec // of certificates
+	store    *storeMetrics
+
+	mu    sync.Mutex
+	shown *series // those of the site in force
 }
 
 func newMetrics() *metrics {
-	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "http_request_duration_seconds", Help: "Time from a request's head to the end of its answer.",
-			Buckets: []float64{.001, .005, .01, .05, .1, .5, 1, 5, 30, 300},
-		}, []string{"host", "kind", "status"}),
-		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "certificate_failures_total", Help: "Orders for a certificate that failed, by what was wrong.",
-		}, []string{"host", "reason"}),
-	}
-	m.registry.MustRegister(m.requests, m.failures, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m := &metrics{registry: prometheus.NewRegistry(), store: newStoreMetrics(), shown: &series{}}
+	m.registry.MustRegister(m.store, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-// watch shows a number that something else keeps.
-func (m *metrics) watch(name, help string, value func() float64) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+func (m *metrics) handler(log *slog.Logger) http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		EnableOpenMetrics: true, MaxRequestsInFlight: maxScrapes,
+		// What can be read is shown: one number in disorder hides no other.
+		ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelError),
+	})
 }
 
-func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+// A reading is a metric that something else keeps: it is read when it is asked
+// for, and what is not known has no sample.
+type reading struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	read func(is func(value float64, labels ...string))
 }
 
-// observe serves a request and counts it.
-func (m *metrics) observe(w http.ResponseWriter, r *http.Request, s *site) {
-	start := time.Now()
-	rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-	defer func() {
-		name := "unknown"
-		if route, ok := s.table.Lookup(r.Host); ok {
-			name = route.Host
-		} else if s.callback != "" && r.Host == s.callback { // its one spelling by now
-			name = s.callback
+// gauge shows what read says of each set of labels.
+func (m *metrics) gauge(name, help string, labels []string, read func(is func(value float64, labels ...string))) {
+	m.registry.MustRegister(reading{prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue, read})
+}
+
+// Describe implements prometheus.Collector.
+func (r reading) Describe(out chan<- *prometheus.Desc) { out <- r.desc }
+
+// Collect implements prometheus.Collector.
+func (r reading) Collect(out chan<- prometheus.Metric) {
+	r.read(func(value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(r.desc, r.kind, value, labels...)
+	})
+}
+
+// series are the metrics of a site: of its hosts by name, and of its identity
+// providers by id. A reload makes new ones of which what stays is the same.
+type series struct {
+	hosts     map[string]*hostMetrics
+	providers map[string]*signinMetrics
+	unknown   *hostMetrics // requests of hosts that are not ours
+}
+
+// of returns the metrics of a site that is not in force yet.
+func (m *metrics) of(hosts, public, providers []string) *series {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := &series{hosts: map[string]*hostMetrics{}, providers: map[string]*signinMetrics{}, unknown: m.shown.unknown}
+	for _, name := range hosts {
+		s.hosts[name] = m.shown.host(name, true)
+	}
+	for _, name := range public {
+		s.hosts[name] = m.shown.host(name, false)
+	}
+	for _, id := range providers {
+		if s.providers[id] = m.shown.providers[id]; s.providers[id] == nil {
+			s.providers[id] = newSigninMetrics(id)
 		}
-		m.requests.WithLabelValues(name, string(kindOf(r.URL.Path)), strconv.Itoa(rec.status)).Observe(time.Since(start).Seconds())
-	}()
-	s.echo.ServeHTTP(rec, r)
-}
-
-// recorder remembers the status of an answer and hides nothing else of the
-// ResponseWriter: http.ResponseController finds it through Unwrap.
-type recorder struct {
-	http.ResponseWriter
-	status int
-	wrote  bool
-}
-
-func (r *recorder) WriteHeader(status int) {
-	if !r.wrote && status >= 200 {
-		r.status, r.wrote = status, true
 	}
-	r.ResponseWriter.WriteHeader(status)
-}
-
-func (r *recorder) Flush() {
-	if f, ok := r.ResponseWriter.(http.Flusher); ok {
-		f.Flush()
+	if s.unknown == nil {
+		s.unknown = newHostMetrics(unknownHost, false)
 	}
+	return s
 }
 
-// Unwrap is for http.ResponseController.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+func (s *series) host(name string, guarded bool) *hostMetrics {
+	if h := s.hosts[name]; h != nil && h.guarded == guarded {
+		return h
+	}
+	return newHostMetrics(name, guarded)
+}
+
+// show puts the metrics of a site in place of those shown so far. What still
+// counts for a host that is gone counts unseen.
+func (m *metrics) show(s *series) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was, is := m.shown.all(), s.all()
+	for c := range was {
+		if !is[c] {
+			m.registry.Unregister(c)
+		}
+	}
+	for c := range is {
+		if !was[c] {
+			m.registry.MustRegister(c)
+		}
+	}
+	m.shown = s
+}
+
+func (s *series) all() map[prometheus.Collector]bool {
+	all := map[prometheus.Collector]bool{}
+	if s.unknown != nil {
+		all[s.unknown] = true
+	}
+	for _, h := range s.hosts {
+		all[h] = true
+	}
+	for _, p := range s.providers {
+		all[p] = true
+	}
+	return all
+}

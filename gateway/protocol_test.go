@@ -126,7 +126,7 @@ func newFixture(t testing.TB, options ...option) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.Close)
-	if m, ok := f.store.(*memory.Store); ok {
+	if m, ok := f.engine.(*memory.Store); ok {
 		memory.WithClock(f.clock.now)(m) // what expires, expires by the same clock
 	}
 	if s.document != nil {
@@ -187,10 +187,10 @@ func (f *fixture) readDocumentsWith(t testing.TB, client *http.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{echo: echo.New(), table: old.table, providers: old.providers, scheme: old.scheme, clients: registry, origins: old.origins, trusted: old.trusted}
+	s := &site{echo: echo.New(), series: old.series, table: old.table, providers: old.providers, scheme: old.scheme, clients: registry, origins: old.origins, trusted: old.trusted}
 	s.echo.HTTPErrorHandler, s.echo.IPExtractor = f.fail, s.address
 	s.echo.Pre(s.door)
-	all, err := f.newHosts(f.config, old.table, registry, old.providers)
+	all, err := f.newHosts(f.config, s, registry)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ func (g *Gateway) Reload(ctx context.Context, c *Config) error {
 		return fmt.Errorf("reload: %w", err)
 	}
 	old := g.site.Swap(s)
+	g.metrics.show(s.series)
 	if g.hosts != nil {
 		g.hosts.Set(g.hostNames()...)
 	}

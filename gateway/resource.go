@@ -19,15 +19,42 @@ const forwardAuthPath = "/authenticate"
 
 // token believes the access token of a request, or says what to get.
 func (h *host) token(c echo.Context, path string) (*access.Token, error) {
-	raw, err := access.Bearer(c.Request().Header)
-	if err != nil {
-		return nil, h.unauthorized(c, path, err)
-	}
-	t, err := h.verifier.Verify(c.Request().Context(), raw, h.route.Origin, h.route.Origin)
+	t, err := h.believe(c.Request())
+	h.metrics.checks[worth(err)].Inc()
 	if err != nil {
 		return nil, h.unauthorized(c, path, err)
 	}
 	return t, nil
+}
+
+func (h *host) believe(r *http.Request) (*access.Token, error) {
+	raw, err := access.Bearer(r.Header)
+	if err != nil {
+		return nil, err
+	}
+	return h.verifier.Verify(r.Context(), raw, h.route.Origin, h.route.Origin)
+}
+
+// worth is what an access token was worth that err was said of.
+func worth(err error) check {
+	if err == nil {
+		return checkOK
+	}
+	for _, w := range []struct {
+		is    error
+		check check
+	}{
+		{access.ErrNoToken, checkNone},
+		{access.ErrMalformed, checkMalformed},
+		{access.ErrExpired, checkExpired},
+		{access.ErrRevoked, checkRevoked},
+		{access.ErrUnavailable, checkUnavailable},
+	} {
+		if errors.Is(err, w.is) {
+			return w.check
+		}
+	}
+	return checkInvalid
 }
 
 // unauthorized is RFC 6750 §3: without a token the challenge names no error,

@@ -45,7 +45,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return err
 	}
 	if source != nil {
-		g.metrics.certificates(source.Status)
+		g.metrics.gauge("certificate_expiry_timestamp_seconds", "When the certificate of a host ends.", []string{"host"}, certificateExpiry(source.Status))
 		g.certified = source.Status
 	}
 	calls, endCalls := context.WithCancelCause(context.WithoutCancel(ctx))

@@ -29,18 +29,20 @@ const (
 
 // openStore opens the store of a configuration: as it lies on its medium, and
 // unsealed.
-func openStore(ctx context.Context, c StoreConfig, log *slog.Logger) (engine, unsealed store.Store, err error) {
+//
+// What the second does is counted as done on the medium.
+func openStore(ctx context.Context, c StoreConfig, log *slog.Logger, m *storeMetrics) (engine, unsealed store.Store, err error) {
 	if engine, err = openPatiently(ctx, c, log); err != nil {
 		return nil, nil, fmt.Errorf("store.url: %w", err)
 	}
 	if c.KeyFile == "" {
-		return engine, engine, nil
+		return engine, measured{engine, m}, nil
 	}
 	key, err := readKey(c.KeyFile)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("store.keyFile: %w", err), engine.Close())
 	}
-	unsealed, err = store.Sealed(engine, key, store.KindSecret, keys.Kind, kindCertificate)
+	unsealed, err = store.Sealed(measured{engine, m}, key, store.KindSecret, keys.Kind, kindCertificate)
 	return engine, unsealed, err
 }
 

@@ -40,6 +40,7 @@ type Ring struct {
 
 	mu      sync.RWMutex
 	current *pair
+	since   time.Time // current signs
 	next    *pair
 	public  map[string]known
 	set     []byte // the key set as served
@@ -144,7 +145,7 @@ func (r *Ring) prepare(ctx context.Context) error {
 func (r *Ring) promote() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.current, r.next = r.next, nil
+	r.current, r.next, r.since = r.next, nil, r.now()
 }
 
 // Rotate makes a new key and signs with it from now on. Tokens of the old one
@@ -158,7 +159,7 @@ func (r *Ring) Rotate(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	first := r.current == nil
-	r.current, r.next = p, nil
+	r.current, r.next, r.since = p, nil, r.now()
 	r.mu.Unlock()
 	if first {
 		close(r.ready)
@@ -180,6 +181,14 @@ func (r *Ring) make(ctx context.Context, lead time.Duration) (*pair, error) {
 		r.o.OnMade(p.ID)
 	}
 	return p, nil
+}
+
+// SigningSince says since when the current key signs; false if there is none
+// yet.
+func (r *Ring) SigningSince() (time.Time, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.since, r.current != nil
 }
 
 // Sign returns payload as a compact JWS of the given media type (RFC 7515),

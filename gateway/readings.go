@@ -1,0 +1,39 @@
+package gateway
+
+import (
+	"crypto/fips140"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+)
+
+// watch shows what other parts of the program keep.
+func (g *Gateway) watch() {
+	g.metrics.gauge("mcp_upstream_up", "1 if the MCP server answered when last heard of, 0 if not.", []string{"host"}, g.upstreamUp)
+	g.metrics.gauge("store_behind_seconds", "For how long changes by other replicas may not have been heard of.", nil, func(is func(float64, ...string)) {
+		is(g.store.Behind().Seconds())
+	})
+	g.metrics.gauge("signing_key_age_seconds", "For how long the key has been signing that signs access tokens now.", nil, func(is func(float64, ...string)) {
+		if since, ok := g.ring.SigningSince(); ok {
+			is(g.now().Sub(since).Seconds())
+		}
+	})
+	revision := revision()
+	g.metrics.gauge("build_info", "1; the labels say what is running.", []string{"version", "revision", "go_version", "fips"}, func(is func(float64, ...string)) {
+		is(1, g.o.Version, revision, runtime.Version(), strconv.FormatBool(fips140.Enabled()))
+	})
+}
+
+// revision is that of the source, where the build knew it.
+func revision() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return ""
+}
