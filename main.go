@@ -119,7 +119,11 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			g, err := gateway.New(c.Context(), config, gateway.Options{Version: version, Listeners: sockets})
+			supervisor, err := gateway.SupervisedBy(os.Getenv, os.Getpid())
+			if err != nil {
+				return err
+			}
+			g, err := gateway.New(c.Context(), config, gateway.Options{Version: version, Listeners: sockets, Supervisor: supervisor})
 			if err != nil {
 				return err
 			}
@@ -145,13 +149,7 @@ func reloadOnHangup(ctx context.Context, g *gateway.Gateway, path string) {
 		case <-ctx.Done():
 			return
 		case <-hangups:
-			config, err := gateway.Load(path, os.Environ())
-			if err == nil {
-				err = g.Reload(ctx, config)
-			}
-			if err != nil {
-				g.Log().Error("the configuration stays as it was", "cause", err)
-			}
+			g.ReloadFrom(ctx, path, os.Environ())
 		}
 	}
 }

@@ -44,8 +44,9 @@ type Options struct {
 	Audit     io.Writer // default: as configured
 	Listening func()    // told when every port is open
 
-	Listeners []net.Listener // opened already, as by HandedOver; used where they fit an address
-	providers *http.Client   // leads tests to identity providers of their own
+	Listeners  []net.Listener // opened already, as by HandedOver; used where they fit an address
+	Supervisor *Supervisor    // told how the process fares; nil if nobody wants to know
+	providers  *http.Client   // leads tests to identity providers of their own
 }
 
 // DemoSignin fills in the local sign-in form. It is for a demonstration on

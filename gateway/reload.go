@@ -9,6 +9,20 @@ import (
 	"mcp-oauth2-proxy/auth/audit"
 )
 
+// ReloadFrom reads the configuration at path again and puts it into force. The
+// log and the supervisor hear of the outcome; a bad configuration changes nothing.
+func (g *Gateway) ReloadFrom(ctx context.Context, path string, environ []string) {
+	g.notifyReloading(ctx)
+	config, err := Load(path, environ)
+	if err == nil {
+		err = g.Reload(ctx, config)
+	}
+	if err != nil {
+		g.log.ErrorContext(ctx, "the configuration stays as it was", "cause", err)
+	}
+	g.notifyReloaded(ctx, err)
+}
+
 // Reload puts a new configuration into force without dropping a request:
 // hosts, providers and policies. A bad one changes nothing.
 func (g *Gateway) Reload(ctx context.Context, c *Config) error {

@@ -77,9 +77,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 		})
 		g.log.InfoContext(ctx, "listening", "address", l.Addr().String(), "tls", l.tls)
 	}
+	background.Go(func() error {
+		g.keepAlive(ctx, open)
+		return nil
+	})
 	if g.o.Listening != nil {
 		g.o.Listening()
 	}
+	g.notifyReady(ctx)
 	<-ctx.Done()
 	g.stop(open, endCalls)
 	if err := background.Wait(); err != nil {
@@ -233,6 +238,7 @@ func (l listener) serve() error {
 func (g *Gateway) stop(open []listener, endCalls context.CancelCauseFunc) {
 	grace := g.config.Server.ShutdownGrace
 	g.log.Info("stopping", "grace", grace.String())
+	g.notifyStopping(context.Background(), grace)
 	g.streams.close()
 	half := time.AfterFunc(grace/2, func() { endCalls(errStopping) })
 	defer half.Stop()
