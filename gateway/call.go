@@ -165,9 +165,7 @@ func (g *Gateway) upstreamFailed(w http.ResponseWriter, r *http.Request, status 
 // noSession answers as MCP servers do for a session that they do not know: the
 // client begins a new one.
 func (g *Gateway) noSession(c echo.Context) {
-	c.Response().Header().Set("Cache-Control", "no-store")
-	c.Response().Header().Set("X-Content-Type-Options", "nosniff")
-	if err := c.JSON(http.StatusNotFound, rpcError{Version: "2.0", Error: rpcFault{-32001, "Session not found", nil}}); err != nil {
+	if err := answerRPC(c, http.StatusNotFound, rpcError{Error: rpcFault{-32001, "Session not found", nil}}); err != nil {
 		g.log.DebugContext(c.Request().Context(), "an error was not delivered", "cause", err)
 	}
 }

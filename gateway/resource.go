@@ -159,14 +159,12 @@ func (h *host) insufficient(c echo.Context, d *routing.Denied) error {
 		ch.Error, ch.Description, ch.Scope = code, message, d.Scope
 		c.Response().Header().Set("WWW-Authenticate", ch.String())
 	}
-	c.Response().Header().Set("Cache-Control", "no-store")
-	return c.JSON(http.StatusForbidden, rpcError{Version: "2.0", ID: d.ID, Error: rpcFault{-32003, message, map[string]string{"error": code}}})
+	return answerRPC(c, http.StatusForbidden, rpcError{ID: d.ID, Error: rpcFault{-32003, message, map[string]string{"error": code}}})
 }
 
 // badMessage answers a body that two readers could read differently.
 func badMessage(c echo.Context, m *routing.BadMessage) error {
-	c.Response().Header().Set("Cache-Control", "no-store")
-	return c.JSON(http.StatusBadRequest, rpcError{Version: "2.0", Error: rpcFault{m.Code, m.Reason, nil}})
+	return answerRPC(c, http.StatusBadRequest, rpcError{Error: rpcFault{m.Code, m.Reason, nil}})
 }
 
 // rpcError is a JSON-RPC 2.0 error response; a null id says that it could not
@@ -181,6 +179,16 @@ type rpcFault struct {
 	Code    int               `json:"code"`
 	Message string            `json:"message"`
 	Data    map[string]string `json:"data,omitempty"`
+}
+
+// answerRPC gives an error of ours in the MCP server's place. It repeats the id
+// that the client chose, so no browser may take it for anything but JSON.
+func answerRPC(c echo.Context, status int, e rpcError) error {
+	h := c.Response().Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	e.Version = "2.0"
+	return c.JSON(status, e)
 }
 
 // wantsPage says whether a browser asks, rather than a program.
