@@ -22,6 +22,7 @@ import (
 
 	"mcp-oauth2-proxy/gateway"
 	"mcp-oauth2-proxy/gateway/demo"
+	"mcp-oauth2-proxy/gateway/doctor"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -45,7 +46,7 @@ func main() {
 	}
 	fmt.Fprintln(os.Stderr, err)
 	var usage *usageError
-	if errors.As(err, &usage) {
+	if errors.As(err, &usage) || errors.Is(err, doctor.ErrUsage) {
 		os.Exit(exitUsage)
 	}
 	os.Exit(exitFailed)
@@ -73,7 +74,7 @@ func command() *cobra.Command {
 	serve := serveCommand()
 	serve.Use = "serve"
 	root.AddCommand(
-		serve, demoCommand(), checkCommand(), hashPasswordCommand(),
+		serve, demoCommand(), checkCommand(), doctorCommand(), hashPasswordCommand(),
 		connectionsCommand(), revokeCommand(), rotateKeysCommand(),
 		backupCommand(), migrateStoreCommand(),
 		selfsignedCACommand(), healthCommand(), versionCommand(),
@@ -209,6 +210,41 @@ func checkCommand() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+func doctorCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "doctor URL", Short: "Walk a live deployment as real clients do; say which step is wrong and what fixes it",
+		Args: exactly("URL"),
+	}
+	var o doctor.Options
+	f := c.Flags()
+	f.StringSliceVar(&o.Profiles, "as", nil, "clients to play, of "+strings.Join(doctor.Names(), ", ")+" (default: all)")
+	asJSON := f.Bool("json", false, "print one JSON document, as docs/doctor.md describes it")
+	noSignIn := f.Bool("no-signin", false, "stop before a person has to sign in")
+	ca := f.String("ca", "", "file with certificates of authorities to believe, besides the system's")
+	secretFile := f.String("client-secret-file", "", "file with the secret of --client-id")
+	f.StringVar(&o.ClientID, "client-id", "", "client to sign in as, where the server registers nobody")
+	f.IntVar(&o.CallbackPort, "callback-port", 0, "port on 127.0.0.1 for the answer of the sign-in (default: any)")
+	f.DurationVar(&o.Patience, "timeout", 10*time.Second, "how long one answer may take")
+	f.DurationVar(&o.Idle, "idle", 5*time.Second, "how long a silent stream has to live")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		var err error
+		if o.CA, err = doctor.ReadCA(*ca); err != nil {
+			return usage(fmt.Errorf("--ca: %w", err))
+		}
+		if o.ClientSecret, err = doctor.ReadSecret(*secretFile); err != nil {
+			return usage(fmt.Errorf("--client-secret-file: %w", err))
+		}
+		if !*noSignIn {
+			o.SignIn = func(_ context.Context, address string) error {
+				_, err := fmt.Fprintf(c.ErrOrStderr(), "\nopen this in a browser on this machine, and sign in:\n\n  %s\n\n", address)
+				return err
+			}
+		}
+		return doctor.Print(c.Context(), c.OutOrStdout(), args[0], o, *asJSON)
+	}
+	return c
 }
 
 func hashPasswordCommand() *cobra.Command {

@@ -1,0 +1,489 @@
+package doctor_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	stdtls "crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mcp-oauth2-proxy/gateway/doctor"
+	"mcp-oauth2-proxy/routing/routingtest"
+)
+
+const (
+	host   = "mcp.example.com"
+	origin = "https://" + host
+	typed  = origin + "/mcp"
+)
+
+// A deployment is a real server: TLS, an authorization server, and a real MCP
+// server behind both. It is good, but for the fault that a test gives it.
+type deployment struct {
+	fault
+	server *httptest.Server
+	mcp    http.Handler
+	roots  *x509.CertPool
+
+	mu      sync.Mutex
+	clients map[string][]string // redirect URIs by client_id
+	pending map[string]url.Values
+	codes   map[string]url.Values
+	access  map[string]bool
+	renewal map[string]bool
+	origins []string // that were sent a token
+}
+
+// A fault is what is not good about a deployment. The zero value is none.
+type fault struct {
+	addrs       []netip.Addr // of the name; default: one public IPv4 address
+	noAddr      bool
+	certificate func(*x509.Certificate)
+	alone       bool // the leaf is served without the intermediate
+	stranger    bool // the authority is not made known to the doctor
+
+	over      map[string]http.HandlerFunc          // served in place of a path
+	edit      func(doc string, m map[string]any)   // changes a document before it is served
+	challenge func(good string) string             // changes WWW-Authenticate
+	in        func(next http.Handler) http.Handler // stands in front of everything
+
+	register     func(uris []string) bool // refuses a whole registration
+	noFetch      bool                     // client metadata documents cannot be fetched
+	comparePorts bool
+	resource     func(string) bool // refuses a resource
+	followAll    bool              // redirect URIs are not compared
+	iss          func(url.Values)
+	noRefresh    bool
+	refreshNeeds string // a parameter of a refresh
+	noTokens     bool   // the MCP server refuses the tokens
+	anyToken     bool   // it accepts any
+}
+
+// documents are those of the clients that have one (where they are in reality).
+var documents = map[string][]string{
+	"https://claude.ai/oauth/claude-code-client-metadata": {"http://localhost/callback", "http://127.0.0.1/callback"},
+	"https://chatgpt.com/oauth/client.json":               {"https://chatgpt.com/connector_platform_oauth_redirect"},
+	"https://vscode.dev/oauth/client-metadata.json":       {"http://127.0.0.1:33418/", "https://vscode.dev/redirect"},
+}
+
+func deploy(t *testing.T, f fault) *deployment {
+	t.Helper()
+	d := &deployment{
+		fault: f, clients: map[string][]string{}, pending: map[string]url.Values{}, codes: map[string]url.Values{},
+		access: map[string]bool{}, renewal: map[string]bool{},
+	}
+	upstream := routingtest.New(t, routingtest.Options{Era: routingtest.Sessions, Tools: []routingtest.Tool{{Name: "read_note", ReadOnly: true}}})
+	d.mcp = proxyTo(t, upstream.URL)
+	var h http.Handler = http.HandlerFunc(d.serve)
+	if f.in != nil {
+		h = f.in(h)
+	}
+	d.server = httptest.NewUnstartedServer(h)
+	d.server.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that fail are the point
+	d.server.TLS, d.roots = certified(t, f)
+	d.server.EnableHTTP2 = true
+	d.server.StartTLS()
+	t.Cleanup(func() { d.server.CloseClientConnections(); d.server.Close() })
+	return d
+}
+
+func proxyTo(t *testing.T, address string) http.Handler {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: u.Scheme, Host: u.Host})
+			r.Out.Header.Del("Authorization")
+		},
+		FlushInterval: -1,
+		ErrorLog:      log.New(io.Discard, "", 0),
+	}
+}
+
+// authority is an authority and an intermediate one, made once.
+var authority = sync.OnceValues(func() (root, between signer) {
+	root = makeSigner("Doctor Test Root", signer{})
+	return root, makeSigner("Doctor Test Intermediate", root)
+})
+
+type signer struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func makeSigner(name string, by signer) signer {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(1000 * time.Hour),
+	}
+	if by.cert == nil {
+		by = signer{template, key}
+	}
+	return signer{sign(template, by, key), key}
+}
+
+func sign(template *x509.Certificate, by signer, key *ecdsa.PrivateKey) *x509.Certificate {
+	der, err := x509.CreateCertificate(rand.Reader, template, by.cert, &key.PublicKey, by.key)
+	if err != nil {
+		panic(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	return cert
+}
+
+// certified is the TLS configuration, and the authorities that clients know.
+func certified(t *testing.T, f fault) (*stdtls.Config, *x509.CertPool) {
+	t.Helper()
+	root, between := authority()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "leaf"}, DNSNames: []string{host},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(900 * time.Hour),
+	}
+	if f.certificate != nil {
+		f.certificate(template)
+	}
+	served := stdtls.Certificate{Certificate: [][]byte{sign(template, between, key).Raw, between.cert.Raw}, PrivateKey: key}
+	if f.alone {
+		served.Certificate = served.Certificate[:1]
+	}
+	roots := x509.NewCertPool()
+	if !f.stranger {
+		roots.AddCert(root.cert)
+	}
+	return &stdtls.Config{Certificates: []stdtls.Certificate{served}}, roots
+}
+
+// options let a doctor find the deployment, and a person sign in.
+func (d *deployment) options(t *testing.T) doctor.Options {
+	return doctor.Options{
+		CA: d.roots, Idle: 20 * time.Millisecond, SignInWait: 20 * time.Second,
+		SignIn: func(_ context.Context, address string) error { go d.person(t, address); return nil },
+		Dial:   d.dial,
+		Lookup: func(context.Context, string) ([]netip.Addr, error) {
+			switch {
+			case d.noAddr:
+				return nil, errors.New("no such host")
+			case d.addrs != nil:
+				return d.addrs, nil
+			}
+			return []netip.Addr{netip.MustParseAddr("203.0.113.7")}, nil
+		},
+	}
+}
+
+// dial leads every https address to the deployment; nothing listens elsewhere.
+func (d *deployment) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if _, port, _ := net.SplitHostPort(addr); port != "443" {
+		return nil, errors.New("connection refused")
+	}
+	return (&net.Dialer{}).DialContext(ctx, network, d.server.Listener.Addr().String())
+}
+
+// person signs in: one page, one button. What goes wrong here shows as a
+// sign-in that never ends.
+func (d *deployment) person(t *testing.T, address string) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	browser := &http.Client{Jar: jar, Transport: &http.Transport{
+		TLSClientConfig:   &stdtls.Config{RootCAs: d.roots, MinVersion: stdtls.VersionTLS12},
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if strings.HasPrefix(addr, host) {
+				return d.dial(ctx, network, addr)
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, addr)
+		},
+	}}
+	page, err := browser.Get(address)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	text, _ := io.ReadAll(page.Body)
+	_ = page.Body.Close()
+	_, id, _ := strings.Cut(string(text), `value="`)
+	id, _, _ = strings.Cut(id, `"`)
+	done, err := browser.PostForm(origin+"/approve", url.Values{"r": {id}})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	_ = done.Body.Close()
+}
+
+func (d *deployment) serve(w http.ResponseWriter, r *http.Request) {
+	if auth := r.Header.Get("Authorization"); auth != "" {
+		d.mu.Lock()
+		d.origins = append(d.origins, r.Host)
+		d.mu.Unlock()
+	}
+	if kind := kindOf(r.URL.Path); kind != "" {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Access-Control-Allow-Headers", "Content-Type, MCP-Protocol-Version, Accept, Authorization")
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+	}
+	if h := d.over[r.URL.Path]; h != nil {
+		h(w, r)
+		return
+	}
+	switch r.URL.Path {
+	case "/mcp":
+		d.call(w, r)
+	case "/.well-known/oauth-protected-resource/mcp":
+		d.document(w, "resource", d.resourceDocument(typed))
+	case "/.well-known/oauth-protected-resource":
+		d.document(w, "root resource", d.resourceDocument(origin))
+	case "/.well-known/oauth-authorization-server":
+		d.document(w, "server", d.serverDocument())
+	case "/.well-known/openid-configuration":
+		d.document(w, "openid", d.serverDocument())
+	case "/jwks":
+		d.document(w, "jwks", map[string]any{"keys": []any{map[string]any{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}}})
+	case "/register":
+		d.registration(w, r)
+	case "/authorize":
+		d.authorization(w, r)
+	case "/approve":
+		d.approve(w, r)
+	case "/token":
+		d.token(w, r)
+	case "/revoke":
+		d.revoke(w, r)
+	default:
+		answer(w, http.StatusNotFound, map[string]any{"error": "not_found"})
+	}
+}
+
+// kindOf is what pages of other origins may use.
+func kindOf(path string) string {
+	switch {
+	case strings.HasPrefix(path, "/.well-known/"), path == "/register", path == "/token":
+		return "shared"
+	}
+	return ""
+}
+
+func answer(w http.ResponseWriter, status int, v map[string]any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) //nolint:errchkjson // maps of text
+}
+
+func (d *deployment) document(w http.ResponseWriter, name string, m map[string]any) {
+	if d.edit != nil {
+		d.edit(name, m)
+	}
+	answer(w, http.StatusOK, m)
+}
+
+func (d *deployment) resourceDocument(resource string) map[string]any {
+	return map[string]any{"resource": resource, "authorization_servers": []string{origin}, "scopes_supported": []string{"notes:read"}}
+}
+
+func (d *deployment) serverDocument() map[string]any {
+	return map[string]any{
+		"issuer": origin, "authorization_endpoint": origin + "/authorize", "token_endpoint": origin + "/token",
+		"registration_endpoint": origin + "/register", "revocation_endpoint": origin + "/revoke", "jwks_uri": origin + "/jwks",
+		"scopes_supported": []string{"notes:read", "offline_access"}, "response_types_supported": []string{"code"},
+		"grant_types_supported":                          []string{"authorization_code", "refresh_token"},
+		"token_endpoint_auth_methods_supported":          []string{"none", "client_secret_basic"},
+		"code_challenge_methods_supported":               []string{"S256"},
+		"authorization_response_iss_parameter_supported": true, "client_id_metadata_document_supported": true,
+		"subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"RS256"},
+	}
+}
+
+func (d *deployment) call(w http.ResponseWriter, r *http.Request) {
+	token, sent := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	d.mu.Lock()
+	good := sent && (d.anyToken || d.access[token] && !d.noTokens)
+	d.mu.Unlock()
+	if good {
+		d.mcp.ServeHTTP(w, r)
+		return
+	}
+	parts := fmt.Sprintf(`resource_metadata="%s/.well-known/oauth-protected-resource/mcp", scope="notes:read"`, origin)
+	if sent {
+		parts = `error="invalid_token", ` + parts
+	}
+	value := "Bearer " + parts
+	if d.challenge != nil {
+		value = d.challenge(value)
+	}
+	if value != "" {
+		w.Header().Set("WWW-Authenticate", value)
+	}
+	answer(w, http.StatusUnauthorized, map[string]any{"error": "unauthorized"})
+}
+
+func (d *deployment) registration(w http.ResponseWriter, r *http.Request) {
+	var said map[string]any
+	var uris []string
+	if err := json.NewDecoder(r.Body).Decode(&said); err == nil {
+		for _, uri := range said["redirect_uris"].([]any) {
+			uris = append(uris, uri.(string))
+		}
+	}
+	if d.fault.register != nil && !d.fault.register(uris) {
+		answer(w, http.StatusBadRequest, map[string]any{"error": "invalid_redirect_uri"})
+		return
+	}
+	id := rand.Text()
+	d.mu.Lock()
+	d.clients[id] = uris
+	d.mu.Unlock()
+	said["client_id"] = id
+	if d.edit != nil {
+		d.edit("registration", said)
+	}
+	answer(w, http.StatusCreated, said)
+}
+
+// known says whether a redirect URI belongs to a client.
+func (d *deployment) known(id, redirect string) bool {
+	d.mu.Lock()
+	uris := d.clients[id]
+	d.mu.Unlock()
+	if uris == nil && !d.noFetch {
+		uris = documents[id]
+	}
+	if uris != nil && d.followAll {
+		return true
+	}
+	return slices.ContainsFunc(uris, func(uri string) bool {
+		return uri == redirect || !d.comparePorts && withoutPort(uri) == withoutPort(redirect)
+	})
+}
+
+// withoutPort takes the port off a URI on loopback (RFC 8252 §7.3).
+func withoutPort(uri string) string {
+	u, err := url.Parse(uri)
+	if err == nil && u.Scheme == "http" && (u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1") {
+		u.Host = u.Hostname()
+		return u.String()
+	}
+	return uri
+}
+
+func (d *deployment) authorization(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	resource := q.Get("resource")
+	good := resource == "" || strings.HasPrefix(resource, origin)
+	if d.resource != nil {
+		good = d.resource(resource)
+	}
+	w.Header().Set("Content-Type", "text/html")
+	if !d.known(q.Get("client_id"), q.Get("redirect_uri")) || !good || q.Get("code_challenge_method") != "S256" {
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, "<h1>This app cannot be connected</h1>")
+		return
+	}
+	if d.followAll && strings.Contains(q.Get("redirect_uri"), ".invalid") {
+		http.Redirect(w, r, q.Get("redirect_uri")+"?error=access_denied", http.StatusSeeOther)
+		return
+	}
+	id := rand.Text()
+	d.mu.Lock()
+	d.pending[id] = q
+	d.mu.Unlock()
+	fmt.Fprintf(w, `<form method="post" action="/approve"><input type="hidden" name="r" value="%s"><button>Allow</button></form>`, id)
+}
+
+func (d *deployment) approve(w http.ResponseWriter, r *http.Request) {
+	d.mu.Lock()
+	q := d.pending[r.FormValue("r")]
+	code := rand.Text()
+	d.codes[code] = q
+	d.mu.Unlock()
+	back := url.Values{"code": {code}, "state": {q.Get("state")}, "iss": {origin}}
+	if d.iss != nil {
+		d.iss(back)
+	}
+	http.Redirect(w, r, q.Get("redirect_uri")+"?"+back.Encode(), http.StatusSeeOther)
+}
+
+func (d *deployment) token(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		answer(w, http.StatusMethodNotAllowed, map[string]any{"error": "invalid_request"})
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch r.FormValue("grant_type") {
+	case "authorization_code":
+		q := d.codes[r.FormValue("code")]
+		delete(d.codes, r.FormValue("code"))
+		sum := sha256.Sum256([]byte(r.FormValue("code_verifier")))
+		if q == nil || q.Get("client_id") != r.FormValue("client_id") || q.Get("code_challenge") != base64.RawURLEncoding.EncodeToString(sum[:]) {
+			answer(w, http.StatusBadRequest, map[string]any{"error": "invalid_grant"})
+			return
+		}
+	case "refresh_token":
+		good := d.renewal[r.FormValue("refresh_token")]
+		if !good || d.refreshNeeds != "" && r.FormValue(d.refreshNeeds) == "" {
+			answer(w, http.StatusBadRequest, map[string]any{"error": "invalid_grant"})
+			return
+		}
+		delete(d.renewal, r.FormValue("refresh_token"))
+	}
+	access, refresh := "access-"+rand.Text(), "refresh-"+rand.Text()
+	d.access[access] = true
+	said := map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": 3600, "scope": "notes:read"}
+	if !d.noRefresh {
+		d.renewal[refresh] = true
+		said["refresh_token"] = refresh
+	}
+	answer(w, http.StatusOK, said)
+}
+
+// revoke ends everything: there is one grant.
+func (d *deployment) revoke(w http.ResponseWriter, _ *http.Request) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.access)
+	clear(d.renewal)
+	w.WriteHeader(http.StatusOK)
+}
