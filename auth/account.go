@@ -3,6 +3,7 @@ package auth
 import (
 	"net/http"
 	"slices"
+	"strconv"
 
 	"mcp-oauth2-proxy/auth/audit"
 	"mcp-oauth2-proxy/auth/clients"
@@ -22,7 +23,7 @@ func (s *Server) showAccount(c echo.Context) error {
 	if session == nil {
 		return s.signinForAccount(c)
 	}
-	return s.accountPage(c, session, "")
+	return s.accountPage(c, session, web.Message{})
 }
 
 // signinForAccount begins a sign-in that no client asked for.
@@ -42,17 +43,19 @@ func (s *Server) signinForAccount(c echo.Context) error {
 	return see(c, "/signin?r="+id)
 }
 
-func (s *Server) accountPage(c echo.Context, session *grants.Session, notice string) error {
+func (s *Server) accountPage(c echo.Context, session *grants.Session, notice web.Message) error {
 	u := session.User
 	families, err := s.Grants.OfUser(c.Request().Context(), u.Subject, s.issuer())
 	if err != nil {
 		return broken("the account page", err)
 	}
 	p := web.Account{Server: s.Route.Name, User: userName(u), Notice: notice}
+	p.From, _ = strconv.Atoi(c.QueryParam("from")) // anything else: from the first
 	for _, f := range slices.Backward(families) {
 		p.Connections = append(p.Connections, web.Connection{
 			Grant: f.Grant.ID, Client: f.Grant.ClientName, RedirectHost: clients.RedirectHost(f.Grant.RedirectURI),
 			Scopes: f.Grant.Scopes, Given: f.Grant.Given, Used: f.Used, Ends: f.Grant.Ends,
+			GivenFrom: f.Grant.From, UsedFrom: f.UsedFrom,
 		})
 	}
 	if p.Passkeys, err = s.passkeysOn(c, session); err != nil {
@@ -77,9 +80,9 @@ func (s *Server) account(c echo.Context) error {
 	}
 	switch form.Get("action") {
 	case "end":
-		return s.endConnections(c, session, func(gr grants.Grant) bool { return gr.ID == form.Get("grant") }, "The connection has ended.")
+		return s.endConnections(c, session, func(gr grants.Grant) bool { return gr.ID == form.Get("grant") }, web.Say(web.OneEnded))
 	case "end-all":
-		return s.endConnections(c, session, func(grants.Grant) bool { return true }, "All connections have ended.")
+		return s.endConnections(c, session, func(grants.Grant) bool { return true }, web.Say(web.AllEnded))
 	case "add-passkey":
 		return s.addPasskey(c, session, form)
 	case "remove-passkey":
@@ -94,7 +97,7 @@ func (s *Server) account(c echo.Context) error {
 
 // endConnections ends the matching grants of a user, and forgets what they
 // consented to: the client has to ask again.
-func (s *Server) endConnections(c echo.Context, session *grants.Session, match func(grants.Grant) bool, notice string) error {
+func (s *Server) endConnections(c echo.Context, session *grants.Session, match func(grants.Grant) bool, notice web.Message) error {
 	ctx, u := c.Request().Context(), session.User
 	families, err := s.Grants.OfUser(ctx, u.Subject, s.issuer())
 	if err != nil {
@@ -120,8 +123,5 @@ func (s *Server) signOut(c echo.Context) error {
 		return broken("the sign-out", err)
 	}
 	s.Browser.setSession(c.Response(), "", 0)
-	return s.page(c, http.StatusOK, web.Notice{
-		Title: "You are signed out", Message: "This browser is signed out. Apps that you connected stay connected.",
-		Link: "/account", LinkText: "Sign in again",
-	})
+	return s.page(c, http.StatusOK, web.SignedOut{})
 }

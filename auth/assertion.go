@@ -12,6 +12,8 @@ import (
 	"mcp-oauth2-proxy/auth/clients"
 	"mcp-oauth2-proxy/auth/grants"
 	"mcp-oauth2-proxy/auth/idp"
+
+	"github.com/labstack/echo/v4"
 )
 
 // jwtBearer is the grant of RFC 7523 §2.1, here for identity assertions
@@ -25,7 +27,8 @@ const (
 
 // redeemAssertion turns an assertion of a trusted issuer into an access token.
 // There is no refresh token: the client gets a new assertion.
-func (s *Server) redeemAssertion(ctx context.Context, client *clients.Client, form url.Values) (*tokenAnswer, error) {
+func (s *Server) redeemAssertion(c echo.Context, client *clients.Client, form url.Values) (*tokenAnswer, error) {
+	ctx := c.Request().Context()
 	raw := form.Get("assertion")
 	if raw == "" {
 		return nil, refusal("invalid_request", "assertion is missing")

@@ -14,6 +14,7 @@ import (
 	"mcp-oauth2-proxy/auth/audit"
 	"mcp-oauth2-proxy/auth/clients"
 	"mcp-oauth2-proxy/auth/grants"
+	"mcp-oauth2-proxy/web"
 
 	"github.com/labstack/echo/v4"
 )
@@ -158,7 +159,7 @@ func (s *Server) whoAsks(c echo.Context, q url.Values) (*clients.Client, string,
 	id := q.Get("client_id")
 	if id == "" {
 		e := refusal("invalid_request", "client_id is missing")
-		e.Title, e.Advice = "This link is not complete", "Go back to your app and connect again."
+		e.Fault = web.FaultIncomplete
 		return nil, "", e
 	}
 	client, err := s.Clients.Lookup(c.Request().Context(), s.issuer(), id)
@@ -168,8 +169,7 @@ func (s *Server) whoAsks(c echo.Context, q url.Values) (*clients.Client, string,
 	redirectURI, err := client.Redirect(q.Get("redirect_uri"))
 	if err != nil {
 		e := refusal("invalid_request", "redirect_uri is not one that this client registered")
-		e.Title, e.Cause = "The app named an address that it did not register", err
-		e.Advice = "Nothing was sent there. Remove the server from your app and add it again; if that does not help, tell the app's makers."
+		e.Fault, e.Cause = web.FaultRedirect, err
 		return nil, "", e
 	}
 	return client, redirectURI, nil
@@ -264,8 +264,7 @@ func (s *Server) turnAway(client *clients.Client, req grants.Request, code, desc
 		e.Redirect = to
 		return e
 	}
-	e.Title, e.Advice = "The app's request cannot be answered", "Go back to the app; if this happens again, tell its makers."
-	e.Link, e.LinkText = to, "Back to "+clients.RedirectHost(req.RedirectURI)
+	e.Fault, e.Link = web.FaultUnanswerable, to
 	return e
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"mcp-oauth2-proxy/auth/grants"
 	"mcp-oauth2-proxy/auth/idp"
+	"mcp-oauth2-proxy/web"
 
 	"github.com/labstack/echo/v4"
 )
@@ -102,16 +103,15 @@ func (s *Server) providerFailed(c echo.Context, p *idp.Provider, id string, err 
 	s.refused(c, p, ended(err), "", err)
 	e := &Error{
 		Status: http.StatusBadGateway, Code: "server_error", Description: "the identity provider's answer was refused", Cause: err,
-		Title: "The sign-in did not work", Message: p.Name + " gave an answer that cannot be accepted.",
-		Advice: "Try again. If it happens again, tell whoever runs this server.", Retry: s.retry(id),
+		Fault: web.FaultSignin, About: p.Name, Retry: s.retry(id),
 	}
 	switch {
 	case errors.Is(err, idp.ErrCancelled):
 		e.Status, e.Code, e.Description = http.StatusForbidden, "access_denied", "the sign-in was cancelled"
-		e.Title, e.Message, e.Advice = "The sign-in was cancelled", p.Name+" says that the sign-in was cancelled.", "Try again, or close this page."
+		e.Fault = web.FaultCancelled
 	case errors.Is(err, idp.ErrUnavailable):
 		e.Status, e.Code, e.Description = http.StatusServiceUnavailable, "temporarily_unavailable", "the identity provider does not answer"
-		e.Title, e.Message, e.Advice = "The sign-in is not available now", p.Name+" does not answer.", "Wait a moment and try again."
+		e.Fault = web.FaultUnavailable
 	}
 	return e
 }

@@ -131,7 +131,7 @@ func (s *Server) showConsent(c echo.Context) error {
 	if tick == "" {
 		s.Audit.Record(c.Request().Context(), audit.ConsentAsked, s.about(a)...)
 	}
-	return s.page(c, http.StatusOK, s.consentPage(a, tick, ""))
+	return s.page(c, http.StatusOK, s.consentPage(a, tick, web.Message{}))
 }
 
 // unasked returns what is granted without a page, and whether that is so.
@@ -208,13 +208,13 @@ func (s *Server) allow(c echo.Context, a *asking, form url.Values) error {
 	case !ok:
 		return refusal("invalid_request", "duration must be 1h, 1d, 30d or max")
 	case !subset(ticked, names), s.Route.Pinned && form.Has("seen") && form.Get("seen") != a.catalogue.Version():
-		problem = "What this server offers has changed. Please look again."
+		problem = web.Say(web.OfferChanged)
 	case len(names) > 0 && len(ticked) == 0:
-		problem = "Nothing is ticked. Tick what the app may do, or choose Deny."
+		problem = web.Say(web.NothingTicked)
 	case len(names) == 0:
 		ticked = []string{DefaultScope}
 	}
-	if problem != "" {
+	if problem.Key != "" {
 		return s.page(c, http.StatusOK, s.consentPage(a, "", problem))
 	}
 	slices.Sort(ticked)

@@ -11,7 +11,7 @@ import (
 // consentPage is what is shown. What the client says of itself is a claim.
 //
 // tick is a wish for all boxes at once: readonly or none.
-func (s *Server) consentPage(a *asking, tick, problem string) web.Consent {
+func (s *Server) consentPage(a *asking, tick string, problem web.Message) web.Consent {
 	p := web.Consent{
 		Server: s.Route.Name, Host: s.Route.Host, Resource: s.Route.Resource(), Request: a.req.ID, Problem: problem,
 		Enforced: s.Route.Enforced, Changes: a.changes, Durations: s.durations(), Duration: longest,

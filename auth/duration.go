@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"fmt"
 	"time"
 
 	"mcp-oauth2-proxy/web"
@@ -27,27 +26,12 @@ func duration(choice string) (time.Duration, bool) {
 }
 
 // durations are the choices that are shorter than what the operator allows.
-func (s *Server) durations() []web.Choice {
-	var out []web.Choice
-	for _, c := range []web.Choice{{ID: "1h", Name: "One hour"}, {ID: "1d", Name: "One day"}, {ID: "30d", Name: "30 days"}} {
-		if d, _ := duration(c.ID); d < s.RefreshTTL {
-			out = append(out, c)
+func (s *Server) durations() []web.Duration {
+	var out []web.Duration
+	for _, id := range []string{"1h", "1d", "30d"} {
+		if d, _ := duration(id); d < s.RefreshTTL {
+			out = append(out, web.Duration{ID: id, Lasts: d})
 		}
 	}
-	return append(out, web.Choice{ID: longest, Name: "As long as the operator allows: " + inWords(s.RefreshTTL)})
-}
-
-func inWords(d time.Duration) string {
-	unit, name := time.Minute, "minute"
-	switch {
-	case d >= 48*time.Hour:
-		unit, name = 24*time.Hour, "day"
-	case d >= time.Hour:
-		unit, name = time.Hour, "hour"
-	}
-	n := int(d / unit)
-	if n != 1 {
-		name += "s"
-	}
-	return fmt.Sprintf("%d %s", n, name)
+	return append(out, web.Duration{ID: longest, Lasts: s.RefreshTTL, Longest: true})
 }

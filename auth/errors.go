@@ -7,6 +7,7 @@ import (
 
 	"mcp-oauth2-proxy/auth/clients"
 	"mcp-oauth2-proxy/auth/grants"
+	"mcp-oauth2-proxy/web"
 )
 
 // An Error is a refusal. It has two faces: what the client or the person reads,
@@ -19,14 +20,13 @@ type Error struct {
 	Redirect    string // where the answer goes, once that is known to be the client's
 	Header      http.Header
 
-	Title    string // for people; empty: a general one
-	Message  string // what happened; empty: Description
-	Advice   string // what to do
-	Link     string // the client's address, where the person may go
-	LinkText string
-	Retry    string // a path at which the person may try again
+	Fault  web.Fault // for people; empty: a general one
+	About  string    // whom the fault is about: an account, an identity provider
+	Detail string    // more of it, in English; empty: Description, if Fault is vague
+	Link   string    // the client's address, where the person may go
+	Retry  string    // a path at which the person may try again
 
-	RetryText string // empty: Try again
+	OtherAccount bool // with another account
 
 	Cause error
 }
@@ -50,8 +50,7 @@ func refusal(code, description string) *Error {
 func broken(step string, err error) *Error {
 	return &Error{
 		Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: step + " failed; try again",
-		Title: "Not now", Message: "Something on our side does not answer.", Advice: "Wait a moment and try again.",
-		Header: http.Header{"Retry-After": {"5"}}, Cause: err,
+		Fault: web.FaultNotNow, Header: http.Header{"Retry-After": {"5"}}, Cause: err,
 	}
 }
 
@@ -59,17 +58,15 @@ func broken(step string, err error) *Error {
 func tooMany(seconds string) *Error {
 	return &Error{
 		Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", Description: "too many requests from this address",
-		Title: "Too many attempts", Advice: "Wait a minute and try again.", Header: http.Header{"Retry-After": {seconds}},
+		Fault: web.FaultTooMany, Header: http.Header{"Retry-After": {seconds}},
 	}
 }
 
 // stale is shown when the request that a browser should carry is not there.
 func stale(cause error) *Error {
 	return &Error{
-		Status: http.StatusBadRequest, Code: "invalid_request", Title: "This page has expired",
-		Description: "the authorization request is unknown to this browser, finished, or older than ten minutes",
-		Message:     "The request this page belonged to is finished, older than ten minutes, or was begun in another browser.",
-		Advice:      "Go back to your app and connect again.", Cause: cause,
+		Status: http.StatusBadRequest, Code: "invalid_request", Fault: web.FaultExpired,
+		Description: "the authorization request is unknown to this browser, finished, or older than ten minutes", Cause: cause,
 	}
 }
 
@@ -83,14 +80,13 @@ func ofClients(err error) *Error {
 	e := &Error{Status: http.StatusBadRequest, Code: ce.Code, Description: ce.Description, Cause: ce.Cause}
 	switch ce.Code {
 	case "invalid_client":
-		e.Title = "This app is not known here"
-		e.Advice = "Remove the server from your app and add it again, so that the app introduces itself anew."
+		e.Fault = web.FaultUnknownClient
 	case "temporarily_unavailable":
+		e.Fault = web.FaultNotNow
 		e.Status = http.StatusServiceUnavailable
 		e.Header = http.Header{"Retry-After": {"5"}}
 	default:
-		e.Title = "The app asked for something it may not"
-		e.Advice = "Remove the server from your app and add it again; if that does not help, tell the app's makers."
+		e.Fault = web.FaultBadClient
 	}
 	return e
 }

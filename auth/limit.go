@@ -40,7 +40,7 @@ func (s *Server) offeredLimits(a *asking, t routing.Tool) []web.Limit {
 }
 
 // limits reads what a person pinned, of the tools behind the ticked scopes.
-func (s *Server) limits(c routing.Catalogue, ticked []string, form url.Values) (out []grants.Limit, problem string) {
+func (s *Server) limits(c routing.Catalogue, ticked []string, form url.Values) (out []grants.Limit, problem web.Message) {
 	for _, t := range c.Covered(ticked) {
 		for _, arg := range s.Route.Pinnable(t) {
 			value := strings.TrimSpace(form.Get(limitField(t.Name, arg.Name)))
@@ -48,12 +48,12 @@ func (s *Server) limits(c routing.Catalogue, ticked []string, form url.Values) (
 				continue
 			}
 			if !fitsLimit(value, arg) || len(out) == maxLimits {
-				return nil, "A value for " + arg.Name + " of " + t.Name + " cannot be used. Please look again."
+				return nil, web.Say(web.LimitUnusable, arg.Name, t.Name)
 			}
 			out = append(out, grants.Limit{Tool: t.Name, Argument: arg.Name, Value: value})
 		}
 	}
-	return out, ""
+	return out, web.Message{}
 }
 
 func fitsLimit(value string, arg routing.Argument) bool {

@@ -13,7 +13,7 @@ import (
 )
 
 // signinForm shows the local sign-in; status is not 200 if it was tried.
-func (s *Server) signinForm(c echo.Context, status int, id string, a grants.Approved, p *idp.Provider, username, problem string) error {
+func (s *Server) signinForm(c echo.Context, status int, id string, a grants.Approved, p *idp.Provider, username string, problem web.Message) error {
 	ask, err := s.askPasskey(c, id, status != http.StatusOK)
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (s *Server) localSignin(c echo.Context, p *idp.Provider, form url.Values, i
 	switch {
 	case errors.Is(err, idp.ErrInvalid):
 		s.refused(c, p, SigninRefused, username, err)
-		return s.signinForm(c, http.StatusUnauthorized, id, a, p, username, "The username or the password is wrong.")
+		return s.signinForm(c, http.StatusUnauthorized, id, a, p, username, web.Say(web.WrongPassword))
 	case err != nil:
 		back()
 		return s.failed(p, broken("the sign-in", err))

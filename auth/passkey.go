@@ -55,7 +55,7 @@ func (s *Server) passkeySignin(c echo.Context, p *idp.Provider, answer, id, secr
 	switch {
 	case errors.Is(err, idp.ErrInvalid) || errors.Is(err, grants.ErrInvalid) || errors.Is(err, grants.ErrPasskeyCloned):
 		s.refused(c, p, SigninRefused, "", err)
-		return s.signinForm(c, http.StatusUnauthorized, id, a, p, "", "This passkey was not accepted. Try again, or use your password.")
+		return s.signinForm(c, http.StatusUnauthorized, id, a, p, "", web.Say(web.WrongPasskey))
 	case err != nil:
 		s.Limits.Give(FailedSignins, c.RealIP())
 		return s.failed(p, broken("the sign-in", err))
@@ -138,12 +138,12 @@ func (s *Server) addPasskey(c echo.Context, session *grants.Session, form url.Va
 	}
 	what, err := s.Browser.carriesChallenge(c.Request())
 	if err != nil || what.Owner != u.Owner() || what.Challenge == "" {
-		return s.accountPage(c, session, "The page was open for too long. Please add the passkey again.")
+		return s.accountPage(c, session, web.Say(web.PasskeyLate))
 	}
 	made, err := s.Passkeys.New(u.Owner(), what.Challenge, form.Get("passkey"))
 	if err != nil {
 		s.Audit.Record(c.Request().Context(), audit.PasskeyRefused, audit.Host(s.Route.Host), audit.Subject(u.Subject), audit.Cause(err))
-		return s.accountPage(c, session, "The passkey was not added: the browser's answer cannot be accepted.")
+		return s.accountPage(c, session, web.Say(web.PasskeyRefused))
 	}
 	key := grants.Passkey{
 		ID: made.ID, Host: s.Passkeys.Host(), Name: passkeyName(form.Get("name")), Key: made.Key,
@@ -156,14 +156,14 @@ func (s *Server) keepPasskey(c echo.Context, session *grants.Session, key grants
 	ctx := c.Request().Context()
 	switch err := s.Grants.AddPasskey(ctx, session.User.Owner(), key); {
 	case errors.Is(err, grants.ErrPasskeyKnown):
-		return s.accountPage(c, session, "This passkey is here already.")
+		return s.accountPage(c, session, web.Say(web.PasskeyKnown))
 	case errors.Is(err, grants.ErrPasskeysFull):
-		return s.accountPage(c, session, "There are as many passkeys as there can be. Remove one first.")
+		return s.accountPage(c, session, web.Say(web.PasskeysFull))
 	case err != nil:
 		return broken("adding the passkey", err)
 	}
 	s.Audit.Record(ctx, audit.PasskeyAdded, audit.Host(s.Route.Host), audit.Subject(session.User.Subject), audit.Text("address", c.RealIP()))
-	return s.accountPage(c, session, "The passkey was added. From now on you can sign in with it.")
+	return s.accountPage(c, session, web.Say(web.PasskeyAdded))
 }
 
 // passkeyName is what a person calls a passkey, if that can be shown.
@@ -192,10 +192,10 @@ func (s *Server) removePasskey(c echo.Context, session *grants.Session, id strin
 		return broken("removing the passkey", err)
 	}
 	if gone == 0 {
-		return s.accountPage(c, session, "This passkey was removed before.")
+		return s.accountPage(c, session, web.Say(web.PasskeyGone))
 	}
 	s.Audit.Record(ctx, audit.PasskeyRemoved, audit.Host(s.Route.Host), audit.Subject(session.User.Subject), audit.Text("address", c.RealIP()))
-	return s.accountPage(c, session, "The passkey was removed. Your browser may still offer it; it is of no use here.")
+	return s.accountPage(c, session, web.Say(web.PasskeyRemoved))
 }
 
 func (s *Server) removePasskeys(ctx context.Context, u grants.User, id []byte) (int, error) {

@@ -81,9 +81,9 @@ func change(d grants.Definition, known bool, t routing.Tool) web.Change {
 		ch.Kind = web.ToolChanged
 	}
 	for _, p := range []web.Part{
-		{Name: "Description", Before: d.Description, After: t.Definition.Description},
-		{Name: "Input", Before: d.Schema, After: t.Definition.Schema},
-		{Name: "Annotations", Before: d.Annotations, After: t.Definition.Annotations},
+		{Name: web.PartDescription, Before: d.Description, After: t.Definition.Description},
+		{Name: web.PartInput, Before: d.Schema, After: t.Definition.Schema},
+		{Name: web.PartAnnotations, Before: d.Annotations, After: t.Definition.Annotations},
 	} {
 		if p.Before != p.After {
 			ch.Parts = append(ch.Parts, p)

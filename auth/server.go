@@ -148,9 +148,8 @@ func (s *Server) sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if err := protection.Check(c.Request()); err != nil {
 			return &Error{
-				Status: http.StatusForbidden, Code: "invalid_request", Title: "This came from another page",
-				Description: "the form was sent from another origin",
-				Advice:      "Go back to your app and connect again.", Cause: err,
+				Status: http.StatusForbidden, Code: "invalid_request", Fault: web.FaultForeignForm,
+				Description: "the form was sent from another origin", Cause: err,
 			}
 		}
 		return next(c)
@@ -159,24 +158,17 @@ func (s *Server) sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 
 // asset serves a file that pages load.
 func (s *Server) asset(c echo.Context) error {
-	body, contentType, ok := s.Pages.Asset(c.Param("name"))
+	body, ok := s.Pages.Asset(c.Param("name"), c.Response().Header())
 	if !ok {
 		return echo.ErrNotFound
 	}
-	h := c.Response().Header()
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "public, max-age=300")
-	return c.Blob(http.StatusOK, contentType, body)
+	_, err := c.Response().Write(body)
+	return err
 }
 
-// page renders a page and then writes it.
+// page answers with a page.
 func (s *Server) page(c echo.Context, status int, p web.Page) error {
-	body, err := s.Pages.Render(p)
-	if err != nil {
-		return err
-	}
-	web.Headers(c.Response().Header())
-	return c.Blob(status, "text/html; charset=utf-8", body)
+	return s.Pages.Show(c.Response(), c.Request(), status, p)
 }
 
 // see sends the browser on. 303 makes it a GET, whatever it was (OAuth 2.1

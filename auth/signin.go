@@ -67,7 +67,7 @@ func (s *Server) showSignin(c echo.Context) error {
 			Server: s.Route.Name, Client: s.clientName(c.Request().Context(), a), Request: id, Choices: s.choices(nil),
 		})
 	}
-	return s.signinForm(c, http.StatusOK, id, a, provider, "", "")
+	return s.signinForm(c, http.StatusOK, id, a, provider, "", web.Message{})
 }
 
 func (s *Server) provider(id string) *idp.Provider {

@@ -39,7 +39,7 @@ func (s *Server) token(c echo.Context) error {
 		return err
 	}
 	grantType := form.Get("grant_type")
-	grant, known := map[string]func(context.Context, *clients.Client, url.Values) (*tokenAnswer, error){
+	grant, known := map[string]func(echo.Context, *clients.Client, url.Values) (*tokenAnswer, error){
 		"authorization_code": s.redeem,
 		"refresh_token":      s.refresh,
 		"client_credentials": s.clientCredentials,
@@ -53,7 +53,7 @@ func (s *Server) token(c echo.Context) error {
 	case !client.May(grantType) && (grantType != "refresh_token" || !mayAskOffline(client)):
 		return refusal("unauthorized_client", "this client may not use this grant_type")
 	}
-	answer, err := grant(c.Request().Context(), client, form)
+	answer, err := grant(c, client, form)
 	if err != nil {
 		return err
 	}
@@ -180,13 +180,14 @@ func basicAuth(r *http.Request) (id, secret string, ok bool) {
 }
 
 // redeem is OAuth 2.1 §4.1.3.
-func (s *Server) redeem(ctx context.Context, client *clients.Client, form url.Values) (*tokenAnswer, error) {
+func (s *Server) redeem(c echo.Context, client *clients.Client, form url.Values) (*tokenAnswer, error) {
+	ctx := c.Request().Context()
 	code, verifier := form.Get("code"), form.Get("code_verifier")
 	if code == "" || verifier == "" {
 		return nil, refusal("invalid_request", "code or code_verifier is missing")
 	}
 	gr, refreshToken, err := s.Grants.Redeem(ctx, grants.Redemption{
-		Code: code, Issuer: s.issuer(), ClientID: client.ID, RedirectURI: form.Get("redirect_uri"), Verifier: verifier,
+		Code: code, Issuer: s.issuer(), ClientID: client.ID, RedirectURI: form.Get("redirect_uri"), Verifier: verifier, Address: c.RealIP(),
 	}, func(gr grants.Grant) error { return s.within(gr, form["resource"]) })
 	if err != nil {
 		return nil, s.grantRefused(ctx, client, "the code", err)
@@ -218,8 +219,9 @@ func (s *Server) grantRefused(ctx context.Context, client *clients.Client, what 
 }
 
 // refresh is OAuth 2.1 §4.3. Whoever was shut out since gets nothing more.
-func (s *Server) refresh(ctx context.Context, client *clients.Client, form url.Values) (*tokenAnswer, error) {
-	use := grants.RefreshUse{Token: form.Get("refresh_token"), Issuer: s.issuer(), ClientID: client.ID}
+func (s *Server) refresh(c echo.Context, client *clients.Client, form url.Values) (*tokenAnswer, error) {
+	ctx := c.Request().Context()
+	use := grants.RefreshUse{Token: form.Get("refresh_token"), Issuer: s.issuer(), ClientID: client.ID, Address: c.RealIP()}
 	if use.Token == "" {
 		return nil, refusal("invalid_request", "refresh_token is missing")
 	}
@@ -281,7 +283,8 @@ func (s *Server) shutOut(ctx context.Context, gr grants.Grant, cause error) erro
 
 // clientCredentials is OAuth 2.1 §4.2, for clients that the operator configured.
 // There is no refresh token and no user: the subject is the client.
-func (s *Server) clientCredentials(ctx context.Context, client *clients.Client, form url.Values) (*tokenAnswer, error) {
+func (s *Server) clientCredentials(c echo.Context, client *clients.Client, form url.Values) (*tokenAnswer, error) {
+	ctx := c.Request().Context()
 	if client.Kind != clients.KindConfigured || client.AuthMethod == "none" {
 		return nil, refusal("unauthorized_client", "this client may not use this grant_type")
 	}

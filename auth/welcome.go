@@ -5,12 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"mcp-oauth2-proxy/auth/audit"
 	"mcp-oauth2-proxy/auth/clients"
 	"mcp-oauth2-proxy/auth/grants"
 	"mcp-oauth2-proxy/auth/idp"
+	"mcp-oauth2-proxy/web"
 
 	"github.com/labstack/echo/v4"
 )
@@ -45,15 +45,14 @@ func (s *Server) notAllowed(c echo.Context, p *idp.Provider, account, id, secret
 	if err := s.Grants.Refuse(c.Request().Context(), secret); err != nil {
 		return s.lostSignin(id, err)
 	}
-	reason := "this account may not use this server"
+	var reason string
 	var refusal *idp.Refusal
-	if errors.As(err, &refusal) && refusal.Reason != "" {
-		reason = strings.TrimSuffix(refusal.Reason, ".")
+	if errors.As(err, &refusal) {
+		reason = refusal.Reason
 	}
 	return &Error{
 		Status: http.StatusForbidden, Code: "access_denied", Description: "this account may not use this server", Cause: err,
-		Title: "This account may not enter", Message: "You signed in as " + account + ", but " + reason + ".",
-		Advice: "Sign in with another account, or ask whoever runs this server.", Retry: s.retry(id), RetryText: "Use another account",
+		Fault: web.FaultNotAllowed, About: account, Detail: reason, Retry: s.retry(id), OtherAccount: true,
 	}
 }
 
@@ -155,6 +154,7 @@ func (s *Server) finish(c echo.Context, id, secret string, u grants.User) error 
 	if err != nil {
 		return err
 	}
+	gr.From = grants.Network(c.RealIP())
 	if a.Shown {
 		given := grants.Consent{Scopes: a.Scopes, Pin: a.Pin, Limits: a.Limits, Lasts: a.Lasts}
 		if err := s.Grants.Remember(ctx, u.Subject, s.issuer(), gr.ClientID, clients.RedirectHost(gr.RedirectURI), given); err != nil {

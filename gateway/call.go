@@ -72,7 +72,7 @@ func ownPath(r *http.Request) error {
 	}
 	return &auth.Error{
 		Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Description: "this method is not for this path",
-		Title: "This did not work", Header: http.Header{"Allow": {allow}},
+		Header: http.Header{"Allow": {allow}},
 	}
 }
 

@@ -55,20 +55,18 @@ func asRefusal(err error) *auth.Error {
 	if errors.As(err, &he) && he.Code < 500 {
 		return &auth.Error{
 			Status: he.Code, Code: codeOf(he.Code), Description: strings.ToLower(http.StatusText(he.Code)),
-			Title: http.StatusText(he.Code), Advice: "Check the address.", Cause: he.Internal,
+			Fault: faultOf(he.Code), Cause: he.Internal,
 		}
 	}
 	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrClosed) {
 		return &auth.Error{
 			Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", Description: "the store does not answer; try again",
-			Title: "Not now", Message: "Something on our side does not answer.", Advice: "Wait a moment and try again.",
-			Header: http.Header{"Retry-After": {"5"}}, Cause: err,
+			Fault: web.FaultNotNow, Header: http.Header{"Retry-After": {"5"}}, Cause: err,
 		}
 	}
 	return &auth.Error{
 		Status: http.StatusInternalServerError, Code: "server_error", Description: "an internal error; the log knows more",
-		Title: "Something went wrong", Advice: "Try again. If it happens again, tell whoever runs this server, with the reference below.",
-		Cause: err,
+		Fault: web.FaultOurs, Cause: err,
 	}
 }
 
@@ -80,6 +78,13 @@ func codeOf(status int) string {
 		return "method_not_allowed"
 	}
 	return "invalid_request"
+}
+
+func faultOf(status int) web.Fault {
+	if status == http.StatusNotFound {
+		return web.FaultNotFound
+	}
+	return web.FaultGeneral
 }
 
 // logFailure logs once, where it is handled: our own faults as such, refusals
@@ -100,33 +105,13 @@ func (g *Gateway) logFailure(c echo.Context, e *auth.Error, ref string) {
 }
 
 func (g *Gateway) failPage(c echo.Context, e *auth.Error, ref string) error {
-	p := web.Error{
-		Status: e.Status, Title: e.Title, Message: e.Message, Advice: e.Advice, Reference: ref,
-		Link: e.Link, LinkText: e.LinkText, Retry: e.Retry, RetryText: e.RetryText,
+	detail := e.Detail
+	if detail == "" && e.Fault.Vague() {
+		detail = e.Description
 	}
-	if p.Title == "" {
-		p.Title = "This did not work"
-	}
-	if p.Message == "" {
-		p.Message = sentence(e.Description)
-	}
-	if p.Advice == "" {
-		p.Advice = "Go back to your app and connect again."
-	}
-	body, err := g.pages.Render(p)
-	if err != nil {
-		return err
-	}
-	web.Headers(c.Response().Header())
-	return c.Blob(e.Status, "text/html; charset=utf-8", body)
-}
-
-// sentence makes a description read as one.
-func sentence(s string) string {
-	if s == "" {
-		return ""
-	}
-	return strings.ToUpper(s[:1]) + s[1:] + "."
+	return g.pages.Show(c.Response(), c.Request(), e.Status, web.Error{
+		Status: e.Status, Fault: e.Fault, About: e.About, Detail: detail, Reference: ref, Link: e.Link, Retry: e.Retry, OtherAccount: e.OtherAccount,
+	})
 }
 
 // failJSON is RFC 6749 §5.2, with a reference.

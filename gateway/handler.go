@@ -15,6 +15,7 @@ import (
 	"mcp-oauth2-proxy/auth/clients"
 	"mcp-oauth2-proxy/auth/idp"
 	"mcp-oauth2-proxy/routing"
+	"mcp-oauth2-proxy/web"
 
 	"github.com/labstack/echo/v4"
 )
@@ -132,7 +133,7 @@ func (s *site) door(next echo.HandlerFunc) echo.HandlerFunc {
 		if !ok {
 			return &auth.Error{
 				Status: http.StatusMisdirectedRequest, Code: "misdirected_request", Description: "no MCP server answers to this host",
-				Title: "No MCP server is here", Advice: "Check the address; it must be one that this gateway was configured for.",
+				Fault: web.FaultNoServer,
 			}
 		}
 		req.Host = route.Host

@@ -50,7 +50,7 @@ func TestAccount_asks_for_a_sign_in_and_comes_back(t *testing.T) {
 	b := f.newBrowser(t)
 	page := b.open(t, notes+"/account")
 	page.wantPage(t, http.StatusOK, "Use the account you have at this server")
-	b.signIn(t, page, ada).wantPage(t, http.StatusOK, "No program may use this MCP server for you")
+	b.signIn(t, page, ada).wantPage(t, http.StatusOK, "No app may use this MCP server for you")
 	if n := f.records(t); n["code"]+n["family"]+n["consent"]+n["approved"] != 0 {
 		t.Errorf("records %v", n)
 	}

@@ -161,8 +161,8 @@ func TestBadInput_on_the_consent_page_has_the_right_answer_and_leaves_nothing(t 
 			status int
 			says   string
 		}{
-			"no decision":             {url.Values{"r": {r}, "scope": {"notes:read"}}, 400, "Decision must be"},
-			"another decision":        {url.Values{"r": {r}, "scope": {"notes:read"}, "decision": {"maybe"}}, 400, "Decision must be"},
+			"no decision":             {url.Values{"r": {r}, "scope": {"notes:read"}}, 400, "decision must be"},
+			"another decision":        {url.Values{"r": {r}, "scope": {"notes:read"}, "decision": {"maybe"}}, 400, "decision must be"},
 			"two decisions":           {url.Values{"r": {r}, "scope": {"notes:read"}, "decision": {"allow", "deny"}}, 400, "given more than once"},
 			"no request":              {url.Values{"scope": {"notes:read"}, "decision": {"allow"}}, 400, "This page has expired"},
 			"two requests":            {url.Values{"r": {r, r}, "decision": {"allow"}}, 400, "given more than once"},

@@ -53,7 +53,7 @@ func TestC1_C3_C5_C7_C13_a_client_is_known_by_its_document(t *testing.T) {
 	f := newFixture(t, fetching(p.Client()))
 	c, b := &client{f: f, origin: notes, id: p.id(), redirect: "https://client.example/cb"}, f.newBrowser(t)
 	page := b.open(t, c.authorizeURL())
-	for _, says := range []string{"“Published client”", "Returns to client.example", "127.0.0.1", "Its description comes from this address"} {
+	for _, says := range []string{"“Published client”", "Returns to client.example", "127.0.0.1", "This address publishes the app’s description"} {
 		page.wantPage(t, http.StatusOK, says)
 	}
 	tok := c.redeem(t, c.finish(t, b, page, "notes:read").Get("code")).tokens(t)

@@ -161,7 +161,7 @@ func TestD7_a_name_is_shown_as_a_claim_without_markup_and_tricks(t *testing.T) {
 	f := newFixture(t)
 	c := f.newClient(t, map[string]any{"client_name": "Evil\u202e\u0000\n<script>alert(1)</script>" + strings.Repeat("x", 300)})
 	page := f.newBrowser(t).open(t, c.authorizeURL())
-	page.wantPage(t, http.StatusOK, "A program that calls itself “Evil")
+	page.wantPage(t, http.StatusOK, "An app that calls itself “Evil")
 	if strings.Contains(page.body, "<script>alert") || strings.ContainsAny(page.body, "\u202e\u0000") || strings.Contains(page.body, strings.Repeat("x", 101)) {
 		t.Error("the name came in as it was")
 	}

@@ -108,8 +108,8 @@ func TestS3_C13_the_page_names_the_client_the_scopes_and_where_the_answer_goes(t
 	f := newFixture(t, with("PROXY_CLIENTS", robots))
 	page := f.newBrowser(t).open(t, f.webClient(t).authorizeURL("scope", "notes:read notes:admin"))
 	for _, says := range []string{
-		"A program that calls itself “Claude” asks to use this MCP server", "Returns to claude.ai", "Redirect URI " + claude, "notes.example.com",
-		"Read notes", "notes:read", "notes:write", "notes:admin", "delete_note", "can delete or overwrite", "Also covers: notes:read , notes:write",
+		"An app that calls itself “Claude” asks to use this MCP server", "Returns to claude.ai", "Redirect URI " + claude, "notes.example.com",
+		"Read notes", "notes:read", "notes:write", "notes:admin", "delete_note", "can delete or overwrite", "Also covers: notes:read notes:write",
 	} {
 		page.wantPage(t, http.StatusOK, says)
 	}
@@ -119,7 +119,7 @@ func TestS3_C13_the_page_names_the_client_the_scopes_and_where_the_answer_goes(t
 	if strings.Contains(page.text(), "Did you start this?") {
 		t.Error("a warning that is for loopback only")
 	}
-	f.newBrowser(t).open(t, f.portal().authorizeURL("prompt", "consent")).wantPage(t, http.StatusOK, "The program “Portal” asks")
+	f.newBrowser(t).open(t, f.portal().authorizeURL("prompt", "consent")).wantPage(t, http.StatusOK, "The app “Portal” asks")
 }
 
 func TestS3_S8_an_answer_counts_from_the_same_browser_and_the_same_origin_alone(t *testing.T) {

@@ -149,7 +149,7 @@ func TestU9_an_https_address_that_nobody_configured_is_shown_and_not_followed(t 
 			f.leavesNothing(t, func() {
 				c := f.webClient(t)
 				a := f.newBrowser(t).open(t, c.authorizeURL(change...))
-				a.wantPage(t, http.StatusBadRequest, "This leads to claude.ai")
+				a.wantPage(t, http.StatusBadRequest, "Back to claude.ai")
 				to := backTo(t, a, claude)
 				if to.Get("error") != code || to.Get("state") != "state-of-the-client" || to.Get("iss") != notes || to.Has("code") {
 					t.Errorf("the link leads to %v", to)

@@ -199,13 +199,8 @@ func wantsPage(r *http.Request) bool {
 // connectPage tells a person what an MCP URL is for. Its status stays 401, for
 // programs that ask like a browser.
 func (h *host) connectPage(c echo.Context, e *auth.Error) error {
-	body, err := h.g.pages.Render(web.Connect{Server: h.route.Name, URL: h.route.Resource()})
-	if err != nil {
-		return err
-	}
 	for name, values := range e.Header {
 		c.Response().Header()[name] = values
 	}
-	web.Headers(c.Response().Header())
-	return c.Blob(e.Status, "text/html; charset=utf-8", body)
+	return h.g.pages.Show(c.Response(), c.Request(), e.Status, web.Connect{Server: h.route.Name, URL: h.route.Resource()})
 }

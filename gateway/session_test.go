@@ -150,7 +150,7 @@ func TestRefusalOffersAnotherAccount(t *testing.T) {
 	h := newHouse(t, signinConfig(oidcProvider(server, "company", "allowedUsers: [bob@example.com]"), ""), server.Client())
 	p := h.person(t, server.Visit)
 	v := p.follow(t, p.asks(t, notes, nil))
-	if v.status != http.StatusForbidden || !v.says("You signed in as ada@example.com, but this account is not among those that may enter.") {
+	if v.status != http.StatusForbidden || !v.says("You signed in as <bdi>ada@example.com</bdi>, but this account may not use this server.") || !v.says("this account is not among those that may enter") {
 		t.Fatalf("ada reads %d %s", v.status, v.body)
 	}
 	server.SignIn(idptest.User{Sub: "2", Email: "bob@example.com"})

@@ -7,40 +7,50 @@ import (
 	"unicode/utf8"
 )
 
-// What of changes is shown: so many tools, so many characters around what is
-// another and of it.
+// What of changes is shown: so many bytes of the page, and so many of each
+// text, around what is another and of it.
 const (
-	maxChanges = 10
-	around     = 50
-	maxDiffers = 300
+	changesRoom = 5_000
+	around      = 50
+	maxDiffers  = 300
 )
 
 // told are the changes of tools as the page shows them.
-type told struct{ all []Change }
+type told struct {
+	Shown []Change
+	More  int // are not shown
+	size  int // in bytes of the page
+}
 
 // Told is nil where nothing has changed.
 func (c Consent) Told() *told { //nolint:revive // for the template
 	if len(c.Changes) == 0 {
 		return nil
 	}
-	return &told{c.Changes}
+	t := &told{size: changeMarkup}
+	for i, change := range c.Changes {
+		if t.size += change.size(); i > 0 && t.size > changesRoom {
+			t.size -= change.size()
+			break
+		}
+		t.Shown = append(t.Shown, change)
+	}
+	t.More = len(c.Changes) - len(t.Shown)
+	return t
 }
 
-// Shown are the changes that are shown.
-func (t *told) Shown() []Change { return t.all[:min(len(t.all), maxChanges)] }
+// What the markup of a change and of each of its texts takes.
+const (
+	changeMarkup = 300
+	partMarkup   = 240
+)
 
-// More is how many are not.
-func (t *told) More() int { return len(t.all) - len(t.Shown()) }
-
-// Said is the kind in words.
-func (c Change) Said() string {
-	switch c.Kind {
-	case ToolNew:
-		return "new"
-	case ToolGone:
-		return "no longer among what you allowed"
+func (c Change) size() int {
+	n := changeMarkup + size(visible(120, c.Tool))
+	for _, d := range c.Compared() {
+		n += partMarkup + size(d.Lead) + size(d.Removed) + size(d.Added) + size(d.Tail)
 	}
-	return "changed"
+	return n
 }
 
 // Unshown says that there is a change of which no text is known.
@@ -49,8 +59,9 @@ func (c Change) Unshown() bool { return c.Kind == ToolChanged }
 // difference is a text that became another: what stands before, what went,
 // what came, and what stands after.
 type difference struct {
-	Name, Lead, Removed, Added, Tail string
-	Cut                              bool // it lies beyond what was kept
+	Name                       Key
+	Lead, Removed, Added, Tail string
+	Cut                        bool // it lies beyond what was kept
 }
 
 // Compared are the differences of a tool.
@@ -73,7 +84,7 @@ func (p Part) compare() difference {
 	for tail < len(before)-lead && tail < len(after)-lead && before[len(before)-1-tail] == after[len(after)-1-tail] {
 		tail++
 	}
-	d := difference{Name: line(20, p.Name), Cut: p.Before == p.After}
+	d := difference{Name: p.Name, Cut: p.Before == p.After}
 	d.Lead = visible(around, string(before[max(0, lead-around):lead]))
 	if lead > around {
 		d.Lead = "…" + d.Lead
@@ -90,15 +101,17 @@ func (p Part) compare() difference {
 
 // visible writes a text so that every character of it can be seen: what turns
 // the direction of reading, hides or looks like nothing is a number. A change
-// that cannot be seen is the one that matters.
+// that cannot be seen is the one that matters. It ends after limit
+// characters, or three times as many bytes, and says how many follow.
 func visible(limit int, s string) string {
 	var b strings.Builder
-	n := 0
+	n := 0 // characters that are there already
 	for _, r := range s {
-		if n++; n > limit {
-			fmt.Fprintf(&b, "… (%d characters more)", utf8.RuneCountInString(s)-limit)
+		if n == limit || size(b.String()) >= 3*limit {
+			fmt.Fprintf(&b, "… (+%d)", utf8.RuneCountInString(s)-n)
 			break
 		}
+		n++
 		if r != ' ' && r != '\n' && (!unicode.IsGraphic(r) || unicode.IsSpace(r) || invisible(r) || unicode.Is(unicode.M, r) || r == '\u200c' || r == '\u200d') {
 			fmt.Fprintf(&b, "[U+%04X]", r)
 			continue

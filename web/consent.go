@@ -1,69 +1,25 @@
 package web
 
 import (
-	"slices"
 	"strings"
+	"time"
 )
 
-// What a page shows at most of the lists that an MCP server sends. Scopes over
-// the limit are not offered: nobody allows what they were not shown.
-const (
-	maxScopes = 200
-	maxTools  = 40
+// Vouched says that the client's name is not its own claim: the operator wrote it.
+func (c Consent) Vouched() bool { return c.Client.Verified && c.Client.Host == "" }
 
-	maxPinnable = 5
-	flatList    = 12 // more scopes than this, and those not asked for are folded
-)
-
-// Offered are the scopes to show in the open.
-func (c Consent) Offered() []Scope {
-	first, _ := c.split()
-	return first
+// OnDevice says that the answer goes to a program on the person's own device:
+// no address on the web says whose it is.
+func (c Consent) OnDevice() bool {
+	return c.Client.LoopbackOnly || !strings.HasPrefix(c.Client.RedirectURI, "https://") && !strings.HasPrefix(c.Client.RedirectURI, "http://")
 }
 
-// Folded are the scopes that the client did not ask for, where there are so
-// many that they would bury the others.
-func (c Consent) Folded() []Scope {
-	_, rest := c.split()
-	return rest
-}
+// Ways are the identity providers that the page names.
+func (c Consent) Ways() []Choice { return c.Providers[:min(len(c.Providers), 8)] }
 
-func (c Consent) split() (first, rest []Scope) {
-	all := make([]Scope, 0, len(c.Scopes))
-	for _, s := range c.Scopes {
-		if usable(s.Name) && len(all) < maxScopes {
-			all = append(all, s)
-		}
-	}
-	if len(all) <= flatList {
-		return all, nil
-	}
-	for _, s := range all {
-		if s.Asked || s.Ticked {
-			first = append(first, s)
-		} else {
-			rest = append(rest, s.brief())
-		}
-	}
-	if len(first) == 0 {
-		return all, nil
-	}
-	return first, rest
-}
-
-// brief is the scope with less of what its server says of it.
-func (s Scope) brief() Scope {
-	s.Description = line(100, s.Description)
-	s.Tools = slices.Clone(s.Tools) // the caller's stay as they are
-	for i := range s.Tools {
-		s.Tools[i].Description = ""
-	}
-	return s
-}
-
-// Mixed says that some of the scopes were asked for and others not, so that
+// mixed says that some of the scopes were asked for and others not, so that
 // the difference is worth a mark.
-func (c Consent) Mixed() bool {
+func (c Consent) mixed() bool {
 	asked := 0
 	for _, s := range c.Scopes {
 		if s.Asked {
@@ -82,25 +38,37 @@ func usable(name string) bool {
 	return !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == '"' || r == '\\' || r >= 0x7f })
 }
 
-// Included are the scopes this one covers, as the page names them.
-func (s Scope) Included() []string {
-	var names []string
-	for _, name := range s.Covers {
-		if usable(name) && len(names) < maxTools {
-			names = append(names, name)
-		}
+// effect is what the worst of tools may do.
+func effect(readOnly, destructive, known bool) string {
+	switch {
+	case destructive:
+		return "deletes"
+	case readOnly:
+		return "reads"
+	case known:
+		return "changes"
 	}
-	return names
+	return ""
 }
 
-// Shown are the tools that the page names.
-func (s Scope) Shown() []Tool { return s.Tools[:min(len(s.Tools), maxTools)] }
+// Unit is the key of what a duration is counted in.
+func (d Duration) Unit() Key {
+	key, _ := d.inWords()
+	return key
+}
 
-// Pinnable are the arguments of the tool that a person may pin.
-func (t Tool) Pinnable() []Limit { return t.Limits[:min(len(t.Limits), maxPinnable)] }
+// Count is how many of Unit it is.
+func (d Duration) Count() int {
+	_, n := d.inWords()
+	return n
+}
 
-// More is how many tools are not named.
-func (s Scope) More() int { return len(s.Tools) - len(s.Shown()) }
-
-// Vouched says that the client's name is not its own claim: the operator wrote it.
-func (c Consent) Vouched() bool { return c.Client.Verified && c.Client.Host == "" }
+func (d Duration) inWords() (Key, int) {
+	switch {
+	case d.Lasts >= 48*time.Hour || d.Lasts == 24*time.Hour:
+		return "days", int(d.Lasts / (24 * time.Hour))
+	case d.Lasts >= time.Hour:
+		return "hours", int(d.Lasts / time.Hour)
+	}
+	return "minutes", int(d.Lasts / time.Minute)
+}

@@ -6,7 +6,7 @@
   // takes back what it ticked, and never what the person ticked.
   const boxes = [...document.querySelectorAll('input[name="scope"]')];
   const covered = (box) => {
-    const names = (box.dataset.covers || "").split(" ");
+    const names = [...box.closest("li").querySelectorAll(".covers code")].map((name) => name.textContent);
     return boxes.filter((other) => other !== box && names.includes(other.value));
   };
   const ticked = new Map(); // box → the box that ticked it
@@ -40,7 +40,7 @@
       const source = document.getElementById(button.dataset.copy);
       try {
         await navigator.clipboard.writeText(source.textContent);
-        button.textContent = "Copied";
+        button.textContent = button.dataset.copied;
       } catch {
         getSelection().selectAllChildren(source);
       }

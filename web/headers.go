@@ -4,23 +4,23 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"regexp"
 	"strings"
 )
 
-// style is the stylesheet as it stands in every page, and policy the Content
-// Security Policy that lets exactly these bytes in.
-var (
-	style  = stylesheet()
-	policy = "default-src 'none'; style-src 'sha256-" + digest(style) + "'; script-src 'self'; img-src data:; " +
+// policyFor is the Content Security Policy that lets exactly the bytes of style
+// in. It is without form-action: browsers hold that against every hop that
+// follows a form, and the client's own redirect URI would be refused in silence.
+func policyFor(style string) string {
+	return "default-src 'none'; style-src 'sha256-" + digest(style) + "'; script-src 'self'; img-src 'self' data:; " +
 		"base-uri 'none'; frame-ancestors 'none'"
-)
+}
 
-// Headers sets what every page is answered with.
-func Headers(h http.Header) {
+// headers sets what every page is answered with.
+func (p *Pages) headers(h http.Header) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	// Without form-action: browsers hold it against every hop that follows a
-	// form, and the client's own redirect URI would be refused in silence.
-	h.Set("Content-Security-Policy", policy)
+	h.Add("Vary", "Accept-Language")
+	h.Set("Content-Security-Policy", p.policy)
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
 	// The layout's <meta name="referrer"> makes it same-origin for pages: with
@@ -32,17 +32,18 @@ func Headers(h http.Header) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 }
 
-// stylesheet is style.css without indentation and line ends, which are half of it.
-func stylesheet() string {
-	raw, err := files.ReadFile("style.css")
+// around is space that CSS does not need.
+var blank = regexp.MustCompile(` ?([{};,>]) ?|([:]) `)
+
+// stylesheet is style.css without what people need to read it, and with the
+// operator's colours.
+func stylesheet(b Brand) (string, error) {
+	lines, err := terse("style.css", "/*")
 	if err != nil {
-		panic("embedded stylesheet: " + err.Error()) // cannot happen in a program that was built
+		return "", err
 	}
-	var b strings.Builder
-	for line := range strings.Lines(string(raw)) {
-		b.WriteString(strings.TrimSpace(line))
-	}
-	return b.String()
+	style := blank.ReplaceAllString(strings.Join(lines, ""), "$1$2")
+	return strings.ReplaceAll(style, ";}", "}") + b.Accent.css(), nil
 }
 
 func digest(s string) string {

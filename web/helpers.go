@@ -7,38 +7,43 @@ import (
 	"time"
 )
 
-// helpers are the functions of the templates.
-func helpers() template.FuncMap {
+// helpers are the functions of the templates in one language.
+func (p *Pages) helpers(lang string, texts catalogue, style string) template.FuncMap {
+	// Byte for byte what the policy lets in; the template engine would take it apart.
+	inlined := template.HTML("<style>" + style + "</style>") //nolint:gosec // our own file, nothing foreign in it
+	layout := string(texts["time"].pieces[0])
 	return template.FuncMap{
-		"style":    inlined,
-		"script":   func() string { return asset(consentScript) },
-		"passkeys": func() string { return asset(passkeyScript) },
-		"lang":     lang,
+		"lang":    func() string { return lang },
+		"say":     texts.say,
+		"count":   texts.count,
+		"message": texts.message,
+		"style":   func() template.HTML { return inlined },
+		"asset":   p.at,
+		"when":    func(t time.Time) string { return t.UTC().Format(layout) },
+
 		"name":     func(s string) string { return line(60, s) },
 		"address":  func(s string) string { return line(120, s) },
 		"text":     func(s string) string { return line(240, s) },
-		"long":     func(s string) string { return line(500, s) },
+		"long":     func(s string) string { return line(300, s) },
+		"bdi":      isolated,
+		"strong":   func(s any) template.HTML { return within("strong", isolated(s)) },
+		"code":     func(s any) template.HTML { return within("code", isolated(s)) },
 		"claim":    claim,
+		"claimed":  claimed,
 		"host":     host,
 		"link":     link,
 		"linkHost": linkHost,
-		"when":     func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
 		"datetime": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"join":     func(s []string) string { return strings.Join(s, " ") },
-		"scope":    func(s Scope, marked bool) scopeView { return scopeView{s, marked && s.Asked} },
-		"copy":     func(id, text string) copyView { return copyView{id, text} },
 		"tick":     tick,
 		"visible":  func(s string) string { return visible(120, s) },
+		"copy":     func(id, text string) copyView { return copyView{id, text} },
 		"choices":  func(request string, c []Choice) choicesView { return choicesView{request, c} },
+		"key":      func(parts ...any) string { return keyOf(parts) },
 	}
 }
 
 // What the templates that several pages share are given.
 type (
-	scopeView struct {
-		Scope
-		Marked bool // as asked for
-	}
 	copyView    struct{ ID, Text string }
 	choicesView struct {
 		Request string
@@ -46,21 +51,34 @@ type (
 	}
 )
 
-// inlined is the stylesheet as an element, byte for byte what the policy lets
-// in; the template engine would take it apart.
-func inlined() template.HTML {
-	return template.HTML("<style>" + style + "</style>") //nolint:gosec // our own file, nothing foreign in it
+// isolated is a foreign text that does not turn the direction of ours.
+func isolated(s any) template.HTML { return within("bdi", s) }
+
+// within is a text, or markup, in an element.
+func within(element string, s any) template.HTML {
+	inner, ok := s.(template.HTML)
+	if !ok {
+		inner = template.HTML(template.HTMLEscaper(s)) //nolint:gosec // it is escaped
+	}
+	return template.HTML("<"+element+">") + inner + template.HTML("</"+element+">") //nolint:gosec // of our own elements
 }
 
-// asset is where pages load a script from. The address changes with the script,
-// so that a cache never holds an old one.
-func asset(name string) string {
-	script, _ := files.ReadFile(name)
-	return AssetPath + name + "?v=" + url.QueryEscape(digest(string(script))[:8])
+// claimed is a name that somebody gave himself, in quotes.
+func claimed(s string) template.HTML {
+	return template.HTML(`<bdi class="claim">“` + template.HTMLEscapeString(claim(s)) + `”</bdi>`) //nolint:gosec // it is escaped
 }
 
-// lang is the language that the texts are really in.
-func lang(string) string { return "en" }
+// keyOf is a key of parts.
+func keyOf(parts []any) string {
+	var b strings.Builder
+	for i, part := range parts {
+		if i > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(template.HTMLEscaper(part))
+	}
+	return b.String()
+}
 
 // link is a place that a page may lead to: a web address or a path of this
 // host. Whatever else it is given, it leads nowhere.

@@ -2,8 +2,10 @@ package web
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"reflect"
-	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,13 +18,30 @@ const poison = "\u202e</title></style></script><script src=//evil.example></scri
 
 // fill sets every string below v, and gives every list two elements.
 func fill(v reflect.Value, text string) {
+	switch v.Type() {
+	case reflect.TypeFor[Message]():
+		v.Set(reflect.ValueOf(Say(LimitUnusable, text, text)))
+		return
+	case reflect.TypeFor[Key]():
+		v.SetString(string(PartInput))
+		return
+	case reflect.TypeFor[Fault]():
+		v.SetString(string(FaultNotAllowed))
+		return
+	case reflect.TypeFor[ChangeKind]():
+		v.SetString(string(ToolNew))
+		return
+	case reflect.TypeFor[time.Time]():
+		v.Set(reflect.ValueOf(time.Unix(1, 0)))
+		return
+	}
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(text)
 	case reflect.Bool:
 		v.SetBool(true)
-	case reflect.Int:
-		v.SetInt(400)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(1)
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		for i := range v.Len() {
@@ -32,10 +51,6 @@ func fill(v reflect.Value, text string) {
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(v.Elem(), text)
 	case reflect.Struct:
-		if v.Type() == reflect.TypeFor[time.Time]() {
-			v.Set(reflect.ValueOf(time.Unix(1, 0)))
-			return
-		}
 		for i := range v.NumField() {
 			fill(v.Field(i), text)
 		}
@@ -46,7 +61,7 @@ func fill(v reflect.Value, text string) {
 
 func filled(text string) map[string]Page {
 	all := map[string]Page{}
-	for _, page := range []Page{&Consent{}, &Signin{}, &Choose{}, &Error{}, &Connect{}, &Account{}, &Notice{}} {
+	for _, page := range []Page{&Consent{}, &Signin{}, &Choose{}, &Error{}, &Connect{}, &Account{}, &SignedOut{}} {
 		v := reflect.ValueOf(page).Elem()
 		fill(v, text)
 		all[v.Type().Name()] = page
@@ -58,7 +73,7 @@ func TestNothingForeignBecomesMarkup(t *testing.T) {
 	p := pages(t)
 	for name, page := range filled(poison) {
 		t.Run("S3 "+name, func(t *testing.T) {
-			got, err := p.Render(page)
+			got, err := p.Render("en", page)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,7 +81,7 @@ func TestNothingForeignBecomesMarkup(t *testing.T) {
 				if n.Type != html.ElementNode {
 					continue
 				}
-				if n.Data == "img" || n.Data == "script" && !strings.HasPrefix(attr(n, "src"), AssetPath) {
+				if n.Data == "img" && attr(n, "class") != "logo" || n.Data == "script" && !strings.HasPrefix(attr(n, "src"), AssetPath) {
 					t.Errorf("element <%s> came in", n.Data)
 				}
 				for _, a := range n.Attr {
@@ -79,34 +94,122 @@ func TestNothingForeignBecomesMarkup(t *testing.T) {
 	}
 }
 
-func TestLongTextsAreCutOnEveryPage(t *testing.T) {
-	p := pages(t)
-	for name, page := range filled(strings.Repeat("long ", 2000)) {
-		t.Run(name, func(t *testing.T) {
-			got, err := p.Render(page)
-			if err != nil {
-				t.Fatal(err)
+// whole is what a browser loads for a page.
+func whole(t testing.TB, p *Pages, page []byte) int {
+	t.Helper()
+	n := len(page)
+	for _, script := range elements(t, page, "script") {
+		name, _, _ := strings.Cut(strings.TrimPrefix(attr(script, "src"), AssetPath), "?")
+		body, ok := p.Asset(name, http.Header{})
+		if !ok {
+			t.Errorf("%s is not served", name)
+		}
+		n += len(body)
+	}
+	return n
+}
+
+// longs are texts that are long in every way there is: characters, bytes, and
+// what they become in markup.
+var longs = map[string]string{
+	"letters": strings.Repeat("long ", 2000), "quotes": strings.Repeat(`"&<`, 3000), "emoji": strings.Repeat("🦊", 2500),
+	"towers": strings.Repeat("Z\u0301\u0301\u0301\u0301", 2000), "hidden": strings.Repeat("\u202e\u200b", 5000), "kanji": strings.Repeat("漢字", 5000),
+}
+
+func TestAHostilePageIsUnder30kBInEveryLanguage(t *testing.T) {
+	p := brandedPages(t)
+	for name, text := range longs {
+		for kind, page := range crowded(text) {
+			most := 0
+			for _, lang := range Languages {
+				got, err := p.Render(lang, page)
+				if err != nil {
+					t.Fatal(err)
+				}
+				n := whole(t, p, got)
+				most = max(most, n)
+				if n >= maxPage {
+					t.Errorf("%s of %s in %s: %d bytes", kind, name, lang, n)
+				}
 			}
-			// Values that go back as they came are ours, and bounded where they are made.
-			shown := regexp.MustCompile(` (value|data-ask)="[^"]*"`).ReplaceAll(got, nil)
-			if len(shown) > 30_000 {
-				t.Errorf("%d bytes", len(shown))
-			}
-		})
+			t.Logf("%s of %s: at most %d bytes", kind, name, most)
+		}
 	}
 }
 
-func TestTheCatalogueIsBounded(t *testing.T) {
+// crowded are pages with more of everything than anybody has.
+func crowded(text string) map[string]Page {
+	all := filled(text)
+	consent := *all["Consent"].(*Consent) //nolint:forcetypeassert // it is what filled makes
+	consent.Request, consent.Seen, consent.Duration = "r-1", "v1", "max"
+	for i := range consent.Durations {
+		consent.Durations[i].ID = "1h"
+	}
+	plain := consent
+	plain.Changes = nil
+	for _, c := range []*Consent{&consent, &plain} {
+		c.Scopes = nil
+		for i := range 200 {
+			c.Scopes = append(c.Scopes, Scope{Name: "scope-" + strconv.Itoa(i) + strings.Repeat("x", i%110), Description: text, Asked: i%3 == 0, Ticked: i%5 == 0,
+				Destructive: i%2 == 0, Tools: slices.Repeat([]Tool{{Name: text, Description: text}}, 50), Covers: slices.Repeat([]string{"scope-1"}, 100)})
+		}
+	}
+	consent.Changes = slices.Repeat(consent.Changes, 20)
+	account := *all["Account"].(*Account) //nolint:forcetypeassert // the same
+	for i := range account.Connections {
+		account.Connections[i].Grant, account.Connections[i].Scopes = "g1", slices.Repeat([]string{text}, 100)
+	}
+	for i := range account.Passkeys.List {
+		account.Passkeys.List[i].ID = strings.Repeat("k", 43)
+	}
+	account.From, account.Connections, account.Attempts = 0, slices.Repeat(account.Connections, 250), slices.Repeat(account.Attempts, 50)
+	account.Passkeys.Ask, account.Passkeys.List = strings.Repeat("x", 3000), slices.Repeat(account.Passkeys.List, 10)
+	keyless := account
+	keyless.Passkeys = nil
+	delete(all, "Signin") // its fields go back as they came, and are bounded where they are made
+	delete(all, "Choose")
+	all["Consent"], all["Consent without changes"], all["Account"], all["Account without passkeys"] = consent, plain, account, keyless
+	return all
+}
+
+func TestAllOfManyScopesIsOffered(t *testing.T) {
+	var c Consent
+	for i := range 100 { // the most that routing takes of a server
+		c.Scopes = append(c.Scopes, Scope{Name: "toolbox:permission_" + strconv.Itoa(i), Description: strings.Repeat("It is described at length. ", 20), Asked: i < 10, Tools: make([]Tool, 10)})
+	}
+	m := c.Menu()
+	if m.First.Len() != 10 || m.Rest.Len() != 90 || m.Withheld != 0 {
+		t.Errorf("%d asked for, %d others, %d withheld", m.First.Len(), m.Rest.Len(), m.Withheld)
+	}
+	if len(m.First.Each) != 10 || !strings.HasPrefix(m.First.Each[0].Description, "It is described") {
+		t.Error("what was asked for is not described")
+	}
+	t.Run("all of them asked for", func(t *testing.T) {
+		for i := range c.Scopes {
+			c.Scopes[i].Asked = true
+		}
+		if m := c.Menu(); m.First.Len() != 100 || m.Withheld != 0 {
+			t.Errorf("%d, %d withheld", m.First.Len(), m.Withheld)
+		}
+	})
+	t.Run("and of few, everything that is said", func(t *testing.T) {
+		s := Scope{Name: "a", Description: strings.Repeat("d", 240), Covers: slices.Repeat([]string{"b"}, 40), Tools: []Tool{{Name: "t", Description: strings.Repeat("d", 240)}}}
+		v := Consent{Scopes: []Scope{s}}.Menu().First.Each[0]
+		if v.Description != s.Description || v.Tools[0].Description != s.Description || len(v.Covers) != 40 {
+			t.Errorf("%+v", v)
+		}
+	})
+}
+
+func TestWhatDoesNotFitIsNotOfferedAndCounted(t *testing.T) {
 	c := Consent{}
 	for range 10_000 {
 		c.Scopes = append(c.Scopes, Scope{Name: "a", Tools: make([]Tool, 100)})
 	}
 	c.Scopes = append(c.Scopes, Scope{Name: "asked", Asked: true})
-	if n := len(c.Offered()) + len(c.Folded()); n > maxScopes {
-		t.Errorf("%d scopes", n)
-	}
-	if s := c.Scopes[0]; len(s.Shown()) != maxTools || s.More() != 100-maxTools {
-		t.Errorf("%d tools shown, %d more", len(s.Shown()), s.More())
+	m := c.Menu()
+	if m.First.Each[0].Name != "asked" || m.Withheld == 0 || m.First.Len()+m.Rest.Len()+m.Withheld != len(c.Scopes) {
+		t.Errorf("%d first, %d rest, %d withheld", m.First.Len(), m.Rest.Len(), m.Withheld)
 	}
 	for _, name := range []string{"", "two words", "quo\"te", "back\\slash", "uml\u00e4ut", "line\nend", strings.Repeat("x", 129)} {
 		if usable(name) {
@@ -115,12 +218,36 @@ func TestTheCatalogueIsBounded(t *testing.T) {
 	}
 }
 
+// A limit that somebody set holds as long as its field comes back.
+func TestAPinnedValueIsNeverLeftOut(t *testing.T) {
+	c := Consent{}
+	for i := range 100 {
+		s := Scope{Name: "scope-" + strconv.Itoa(i), Description: strings.Repeat("d", 300), Asked: true, Tools: slices.Repeat([]Tool{{Name: "other", Description: strings.Repeat("d", 300)}}, 20)}
+		if i == 7 {
+			s.Tools = append(s.Tools, Tool{Name: "pinned", Limits: []Limit{{Field: "only:pinned:repo", Value: "me/notes"}}})
+		}
+		c.Scopes = append(c.Scopes, s)
+	}
+	got, err := pages(t).Render("en", c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(got), `name="only:pinned:repo" value="me/notes"`) {
+		t.Error("the pinned value is gone")
+	}
+}
+
 func TestHeaders(t *testing.T) {
-	h := http.Header{}
-	Headers(h)
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Accept-Language", "fr")
+	if err := pages(t).Show(w, r, http.StatusTeapot, SignedOut{}); err != nil || w.Code != http.StatusTeapot || !strings.Contains(w.Body.String(), `<html lang="fr">`) {
+		t.Fatalf("%v, %d, %s", err, w.Code, w.Body)
+	}
+	h := w.Header()
 	for name, want := range map[string]string{
 		"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
-		"Content-Type": "text/html; charset=utf-8", "Cross-Origin-Resource-Policy": "same-origin",
+		"Content-Type": "text/html; charset=utf-8", "Cross-Origin-Resource-Policy": "same-origin", "Vary": "Accept-Language",
 	} {
 		if got := h.Get(name); got != want {
 			t.Errorf("S13 %s: %q, want %q", name, got, want)

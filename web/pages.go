@@ -6,7 +6,6 @@ import "time"
 // seen, scope (any number), duration, the fields of the limits, and decision
 // (allow or deny) to /consent.
 type Consent struct {
-	Lang     string
 	Server   string // name of the MCP server
 	Host     string // its authority
 	Resource string // its canonical URI
@@ -14,16 +13,22 @@ type Consent struct {
 	User     string // who is signed in; empty: the sign-in comes next
 	Request  string // hidden field r
 	Scopes   []Scope
-	Warning  string // one more sentence of caution, from the caller
-	Problem  string // what was wrong with the last answer
+	Problem  Message // what was wrong with the last answer; no key: nothing
 	// Enforced says that the gateway refuses tools outside the ticked scopes;
 	// without it the page promises no more than to pass the ticks on.
 	Enforced  bool
-	Providers []Choice // where the sign-in that comes next may happen
-	Seen      string   // hidden field: the version of what is shown; empty: none
-	Changes   []Change // of tools that were allowed before
-	Durations []Choice // field duration: how long it is allowed for
-	Duration  string   // the one chosen when the page opens
+	Providers []Choice   // where the sign-in that comes next may happen
+	Seen      string     // hidden field: the version of what is shown; empty: none
+	Changes   []Change   // of tools that were allowed before
+	Durations []Duration // field duration: how long it is allowed for
+	Duration  string     // the one chosen when the page opens
+}
+
+// Duration is for how long something may be allowed.
+type Duration struct {
+	ID      string
+	Lasts   time.Duration
+	Longest bool // that the operator allows
 }
 
 // Change is a tool that is another one than was allowed before.
@@ -44,7 +49,17 @@ const (
 )
 
 // Part is one text of a tool, then and now.
-type Part struct{ Name, Before, After string }
+type Part struct {
+	Name          Key
+	Before, After string
+}
+
+// The texts of a tool.
+const (
+	PartDescription Key = "description"
+	PartInput       Key = "input"
+	PartAnnotations Key = "annotations"
+)
 
 // Client is who asks, as far as it is known.
 type Client struct {
@@ -91,9 +106,9 @@ type Choice struct{ ID, Name string }
 // Signin is the local sign-in. Its first form posts username, password and r
 // to /signin, one that a script fills in passkey and r; the others, one for each Other, post provider and r.
 type Signin struct {
-	Lang               string
 	Server, Client     string
-	Request, Problem   string
+	Request            string
+	Problem            Message
 	Username, Password string // prefilled; the password by the demo only
 	Passkey            string // what the browser is asked for a passkey with, as JSON; empty: there are none
 	Other              []Choice
@@ -102,39 +117,54 @@ type Signin struct {
 // Choose lets a person choose where to sign in. The form posts provider and r
 // to /signin.
 type Choose struct {
-	Lang             string
-	Server, Client   string
-	Request, Problem string
-	Choices          []Choice
+	Server, Client string
+	Request        string
+	Choices        []Choice
 }
 
 // Error says in one sentence what happened and in one what to do.
 type Error struct {
-	Lang           string
-	Status         int
-	Title          string
-	Message        string // what happened
-	Advice         string // what to do
-	Reference      string // what `explain` wants
-	Link, LinkText string // http, https or a path; its host is shown
-	Retry          string // a path at which the person may try again
-	RetryText      string // empty: Try again
+	Status       int
+	Fault        Fault
+	About        string // the account or identity provider of the fault
+	Detail       string // more of it, in English: what programs are told, or the rule that was applied
+	Reference    string // what `explain` wants
+	Link         string // http, https or a path; its host is shown
+	Retry        string // a path at which the person may try again
+	OtherAccount bool   // with another account
+}
+
+// What is the fault; the general one if none is named.
+func (e Error) What() Fault {
+	if e.Fault == "" {
+		return FaultGeneral
+	}
+	return e.Fault
 }
 
 // Connect tells a browser that opened an MCP URL what to do with it.
 type Connect struct {
-	Lang        string
 	Server, URL string
 }
 
 // Account shows a person the connections of this host. Its forms post action
 // (end, end-all, sign-out) and grant to /account.
 type Account struct {
-	Lang         string
 	Server, User string
-	Connections  []Connection
-	Passkeys     *Passkeys // nil: this account has none
-	Notice       string    // what the last action did
+	Connections  []Connection // latest first
+	From         int          // how many of them pages before this one have shown: query field from
+	Passkeys     *Passkeys    // nil: this account has none
+	Attempts     []Attempt    // to connect, that failed; latest first
+	Notice       Message      // what the last action did; no key: there was none
+}
+
+// Attempt is one of a client that came to nothing.
+type Attempt struct {
+	When        time.Time
+	Client      string // a claim, shown as one
+	Step        string // at which it ended
+	Reason, Fix string // one sentence each, in English
+	Reference   string // what `explain` wants
 }
 
 // Passkeys are a person's, on the account page. Its forms post action
@@ -158,18 +188,17 @@ type Connection struct {
 	RedirectHost      string
 	Scopes            []string
 	Given, Used, Ends time.Time // zero: never, or not known
+	GivenFrom         string    // the network of the browser in which it was allowed; empty: not known
+	UsedFrom          string    // the network that it was last used from
 }
 
-// Notice is a page that only says something.
-type Notice struct {
-	Lang                           string
-	Title, Message, Link, LinkText string
-}
+// SignedOut says so.
+type SignedOut struct{}
 
-func (Consent) template() string { return "consent.html" }
-func (Signin) template() string  { return "signin.html" }
-func (Choose) template() string  { return "choose.html" }
-func (Error) template() string   { return "error.html" }
-func (Connect) template() string { return "connect.html" }
-func (Account) template() string { return "account.html" }
-func (Notice) template() string  { return "notice.html" }
+func (Consent) template() string   { return "consent.html" }
+func (Signin) template() string    { return "signin.html" }
+func (Choose) template() string    { return "choose.html" }
+func (Error) template() string     { return "error.html" }
+func (Connect) template() string   { return "connect.html" }
+func (Account) template() string   { return "account.html" }
+func (SignedOut) template() string { return "signedout.html" }

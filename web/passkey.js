@@ -11,10 +11,7 @@
     create: (ask) => navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(ask) }),
     get: (ask) => navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(ask) }),
   };
-  const reasons = {
-    InvalidStateError: "This device has a passkey for this account already.",
-    NotAllowedError: "It was cancelled, took too long, or there is no passkey here.",
-  };
+  const reasons = { InvalidStateError: "known", NotAllowedError: "cancelled" };
 
   for (const form of document.querySelectorAll("form[data-passkey]")) {
     form.hidden = false;
@@ -28,7 +25,7 @@
         form.elements.passkey.value = JSON.stringify(credential);
         form.submit();
       } catch (err) {
-        problem.querySelector("p").textContent = reasons[err.name] || "The browser could not do this.";
+        problem.querySelector("p").textContent = problem.dataset[reasons[err.name] || "failed"];
         problem.hidden = button.disabled = false;
       }
     });

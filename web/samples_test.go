@@ -29,17 +29,17 @@ func samples() map[string]Page {
 		},
 	}
 	loopback := consent
-	loopback.User, loopback.Problem = "ada@example.com", "Tick at least one permission, or choose Deny."
+	loopback.User, loopback.Problem = "ada@example.com", Say(NothingTicked)
 	loopback.Client = Client{Name: "Claude Code", ID: "c1.abc", RedirectHost: "localhost", RedirectURI: "http://localhost:41273/callback", LoopbackOnly: true}
 	changed := loopback
-	changed.Problem, changed.Seen, changed.Duration = "", "v1", "max"
-	changed.Durations = []Choice{{"1h", "One hour"}, {"max", "As long as the operator allows: 90 days"}}
+	changed.Problem, changed.Seen, changed.Duration = Message{}, "v1", "max"
+	changed.Durations = []Duration{{"1h", time.Hour, false}, {"30d", 720 * time.Hour, false}, {"max", 2160 * time.Hour, true}}
 	changed.Scopes = []Scope{{Name: "notes:write", Ticked: true, Tools: []Tool{{Name: "write", Limits: []Limit{
 		{Field: "only:write:repo", Argument: "repo", Value: "me/notes"}, {Field: "only:write:how", Argument: "how", Value: "now", Choices: []string{"now", "later"}}}}}}}
 	changed.Changes = []Change{
-		{Tool: "write", Kind: ToolChanged, Parts: []Part{{"Description", "Writes a note.", "Writes a note\u200b and sends it to <b>me</b>."},
-			{"Input", `{"type":"object"}`, `{"type":"object","x":1}`}}},
-		{Tool: "send", Kind: ToolNew, Parts: []Part{{"Description", "", "Sends."}}}, {Tool: "read", Kind: ToolGone}, {Tool: "big", Kind: ToolChanged},
+		{Tool: "write", Kind: ToolChanged, Parts: []Part{{PartDescription, "Writes a note.", "Writes a note\u200b and sends it to <b>me</b>."},
+			{PartInput, `{"type":"object"}`, `{"type":"object","x":1}`}}},
+		{Tool: "send", Kind: ToolNew, Parts: []Part{{PartDescription, "", "Sends."}}}, {Tool: "read", Kind: ToolGone}, {Tool: "big", Kind: ToolChanged},
 	}
 	plain := consent
 	plain.Scopes, plain.Enforced, plain.Providers = nil, false, choices[:2]
@@ -60,22 +60,25 @@ func samples() map[string]Page {
 		"consent-changed": changed,
 		"consent-hostile": hostile,
 		"signin":          Signin{Server: "Toolbox", Client: "Claude", Request: "r-1", Username: "demo", Password: "demo"},
-		"signin-problem":  Signin{Server: "Toolbox", Client: "Claude", Request: "r-1", Username: "ada", Problem: "The user name or the password is wrong.", Other: choices[:2]},
+		"signin-problem":  Signin{Server: "Toolbox", Client: "Claude", Request: "r-1", Username: "ada", Problem: Say(WrongPassword), Other: choices[:2]},
 		"signin-passkey":  Signin{Server: "Toolbox", Client: "Claude", Request: "r-1", Passkey: `{"challenge":"Y2hhbGxlbmdl","rpId":"mcp.example.com"}`, Other: choices[:1]},
 		"choose":          Choose{Server: "Toolbox", Client: "Claude", Request: "r-1", Choices: choices},
-		"error": Error{Status: 400, Title: "This request has expired", Message: "You took longer than ten minutes, or it was answered in another tab.",
-			Advice: "Go back to the program that sent you here and connect again.", Reference: "7f3k-2m9q"},
-		"error-link": Error{Status: 400, Title: "The program asked for something unknown", Message: "It asked for a permission that this MCP server does not have.",
-			Advice: "You can tell it so by going back to it.", Reference: "7f3k-2m9q", Link: "https://claude.ai/cb?error=invalid_scope", LinkText: "Go back to the program", Retry: "/consent?r=1"},
+		"error":           Error{Status: 400, Fault: FaultExpired, Reference: "7f3k-2m9q"},
+		"error-link":      Error{Status: 400, Fault: FaultUnanswerable, Detail: "the scope is not known", Reference: "7f3k-2m9q", Link: "https://claude.ai/cb?error=invalid_scope"},
+		"error-refused": Error{Status: 403, Fault: FaultNotAllowed, About: "ada@example.com", Detail: "this account is not a member of acme", Reference: "7f3k-2m9q",
+			Retry: "/signin?r=r-1", OtherAccount: true},
 		"connect": Connect{Server: "Toolbox", URL: "https://mcp.example.com/mcp"},
-		"account": Account{Server: "Toolbox", User: "ada@example.com", Notice: "The connection has ended.", Connections: []Connection{
-			{Grant: "g1", Client: "Claude", RedirectHost: "claude.ai", Scopes: []string{"toolbox:read_only", "toolbox:get_resource"}, Given: noon.Add(-48 * time.Hour), Used: noon, Ends: noon.Add(720 * time.Hour)},
+		"account": Account{Server: "Toolbox", User: "ada@example.com", Notice: Say(OneEnded), Connections: []Connection{
+			{Grant: "g1", Client: "Claude", RedirectHost: "claude.ai", Scopes: []string{"toolbox:read_only", "toolbox:get_resource"}, Given: noon.Add(-48 * time.Hour), Used: noon, Ends: noon.Add(720 * time.Hour), GivenFrom: "203.0.113.0/24", UsedFrom: "2001:db8:1::/48"},
 			{Grant: "g2", Client: evil, RedirectHost: "localhost", Given: noon}}},
 		"account-passkeys": Account{Server: "Toolbox", User: "ada", Passkeys: &Passkeys{
 			List: []Passkey{{ID: "k1", Name: "Laptop", Made: noon.Add(-48 * time.Hour), Used: noon}, {ID: "k2", Name: evil, Made: noon}},
 			Ask:  `{"challenge":"Y2hhbGxlbmdl","rp":{"id":"mcp.example.com","name":"Toolbox"}}`}},
 		"account-stale": Account{Server: "Toolbox", User: "ada", Passkeys: &Passkeys{Stale: true}},
+		"account-attempts": Account{Server: "Toolbox", User: "ada", Attempts: []Attempt{
+			{When: noon, Client: "Claude Code", Step: "token", Reason: "The code was used a second time.", Fix: "Connect again from the app.", Reference: "7f3k-2m9q"},
+			{When: noon, Client: evil, Step: evil, Reason: evil, Fix: evil, Reference: evil}}},
 		"account-empty": Account{Server: "Toolbox", User: "ada@example.com"},
-		"notice":        Notice{Title: "You are signed out", Message: "Programs you allowed keep their access until you end it.", Link: "/account", LinkText: "Sign in again"},
+		"signedout":     SignedOut{},
 	}
 }

@@ -3,18 +3,19 @@ package web
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
 
 // line makes a foreign text safe to show: one line of at most limit
-// characters, without control characters, without the invisible ones that turn
+// characters, and twice as many bytes of markup, without control characters, without the invisible ones that turn
 // the reading direction or hide, and without towers of combining marks, which
 // climb over the lines above.
 func line(limit int, s string) string {
 	var b strings.Builder
 	b.Grow(min(len(s), limit+len("…")))
-	count, marks, space := 0, 0, false
+	count, bytes, marks, space := 0, 0, 0, false
 	for _, r := range s {
 		switch {
 		case unicode.IsSpace(r) || unicode.IsControl(r):
@@ -36,7 +37,7 @@ func line(limit int, s string) string {
 			b.WriteByte(' ')
 			count, space = count+1, false
 		}
-		if count >= limit {
+		if bytes += escaped(r); count >= limit || bytes > 2*limit {
 			b.WriteString("…")
 			break
 		}
@@ -44,6 +45,26 @@ func line(limit int, s string) string {
 		count++
 	}
 	return b.String()
+}
+
+// escaped is how many bytes a character takes in a page.
+func escaped(r rune) int {
+	switch r {
+	case '<', '>':
+		return len("&lt;")
+	case '&', '"', '\'', '+', '`', '=':
+		return len("&#34;")
+	}
+	return utf8.RuneLen(r)
+}
+
+// size is how many bytes a text takes in a page.
+func size(s string) int {
+	n := 0
+	for _, r := range s {
+		n += escaped(r)
+	}
+	return n
 }
 
 // invisible are format characters (bidirectional controls, zero widths, tags),

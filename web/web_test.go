@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"flag"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,7 +31,7 @@ func TestPagesAreAsReviewed(t *testing.T) {
 	p := pages(t)
 	for name, page := range samples() {
 		t.Run(name, func(t *testing.T) {
-			got, err := p.Render(page)
+			got, err := p.Render("en", page)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -56,7 +57,7 @@ func TestPagesAreAsReviewed(t *testing.T) {
 	}
 }
 
-func parse(t *testing.T, page []byte) *html.Node {
+func parse(t testing.TB, page []byte) *html.Node {
 	t.Helper()
 	doc, err := html.Parse(bytes.NewReader(page))
 	if err != nil {
@@ -74,7 +75,7 @@ func attr(n *html.Node, key string) string {
 }
 
 // elements are the elements of a page in order.
-func elements(t *testing.T, page []byte, name string) []*html.Node {
+func elements(t testing.TB, page []byte, name string) []*html.Node {
 	t.Helper()
 	var all []*html.Node
 	for n := range parse(t, page).Descendants() {
@@ -88,7 +89,7 @@ func elements(t *testing.T, page []byte, name string) []*html.Node {
 func TestEveryPage(t *testing.T) {
 	p := pages(t)
 	for name, page := range samples() {
-		got, err := p.Render(page)
+		got, err := p.Render("en", page)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,13 +104,13 @@ func TestEveryPage(t *testing.T) {
 			}
 		})
 		t.Run(name+" is under 30 kB", func(t *testing.T) {
-			if len(got) > 30_000 && name != "consent-hostile" {
-				t.Errorf("%d bytes", len(got))
+			if n := whole(t, p, got); n >= maxPage {
+				t.Errorf("%d bytes", n)
 			}
 		})
 		t.Run(name+" is styled by what the policy lets in", func(t *testing.T) {
 			styles := elements(t, got, "style")
-			if len(styles) != 1 || !strings.Contains(policy, "'sha256-"+digest(styles[0].FirstChild.Data)+"'") {
+			if len(styles) != 1 || !strings.Contains(p.policy, "'sha256-"+digest(styles[0].FirstChild.Data)+"'") {
 				t.Error("S13: the browser would refuse the stylesheet")
 			}
 			if bytes.Contains(got, []byte(` style="`)) {
@@ -141,7 +142,7 @@ func TestEveryPage(t *testing.T) {
 func TestOnlyPasskeysNeedAScript(t *testing.T) {
 	p := pages(t)
 	for name, page := range samples() {
-		got, err := p.Render(page)
+		got, err := p.Render("en", page)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +185,7 @@ func TestForms(t *testing.T) {
 		"signin-passkey":  {"/signin", []string{"r=r-1", "username=", "password="}},
 	} {
 		t.Run("the first form of "+name+" goes on", func(t *testing.T) {
-			got, err := p.Render(samples()[name])
+			got, err := p.Render("en", samples()[name])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -216,26 +217,26 @@ func TestConsentSays(t *testing.T) {
 		page string
 		says []string
 	}{
-		"S3 who asks, as a claim":                 {"consent", []string{"calls itself", "“Claude”"}},
+		"S3 who asks, as a claim":                 {"consent", []string{"calls itself", "“Claude”", "own claim"}},
 		"C13 the host of the document":            {"consent", []string{"<strong><bdi>claude.ai</bdi></strong>"}},
 		"C13 where the answer goes":               {"consent-plain", []string{"<strong><bdi>app.example.com</bdi></strong>"}},
 		"S3 the whole redirect URI":               {"consent", []string{"https://claude.ai/api/mcp/auth_callback"}},
-		"S11 what a loopback client cannot prove": {"consent-problem", []string{"Any program on this computer"}},
-		"what was wrong, as an alert":             {"consent-problem", []string{`role="alert"`, "Tick at least one permission", "<title>Error: "}},
-		"the marks in words":                      {"consent", []string{"only reads", "can delete or overwrite"}},
-		"what a broad scope covers":               {"consent", []string{"Also covers: ", `data-covers="toolbox:get_resource toolbox:list_resources"`}},
+		"S11 what a loopback client cannot prove": {"consent-problem", []string{"Any app on this device"}},
+		"what was wrong, as an alert":             {"consent-problem", []string{`role="alert"`, "Nothing is ticked.", "<title>Error: "}},
+		"the marks in words":                      {"consent", []string{"only reads", "can add or change", "can delete or overwrite"}},
+		"what a broad scope covers":               {"consent", []string{"Also covers: ", `<code>toolbox:get_resource</code> <code>toolbox:list_resources</code>`}},
 		"no more than is enforced":                {"consent", []string{"nothing else"}},
 		"that there are no scopes":                {"consent-plain", []string{"no separate permissions"}},
 		"where it ends":                           {"consent", []string{`href="/account"`}},
 		"one letter that nobody sees":             {"consent-changed", []string{"<bdi>Writes a note</bdi>", `<ins><span class="hidden">is: </span><bdi>[U&#43;200B] and sends it to &lt;b&gt;me&lt;/b&gt;</bdi></ins><bdi>.</bdi>`}},
 		"what came, went, or cannot be shown":     {"consent-changed", []string{`<code>send</code> <em class="tag risk">new</em>`, "no longer among", "beyond what can be shown"}},
-		"how long, the longest chosen":            {"consent-changed", []string{`<option value="1h">One hour</option><option value="max" selected>`}},
+		"how long, the longest chosen":            {"consent-changed", []string{`<option value="1h">1 hour</option><option value="30d">30 days</option><option value="max" selected>As long as the operator allows: 90 days</option>`}},
 		"what a tool may be pinned to":            {"consent-changed", []string{`<option>later</option>`, `<option selected>now</option>`, `name="only:write:repo" value="me/notes"`}},
 		"all read-only or none at once":           {"consent", []string{`<a href="/consent?r=r-1&amp;tick=readonly">`, `<a href="/consent?r=r-1&amp;tick=none">`}},
-		"how many were not asked for":             {"consent-hostile", []string{"197 more that it did not ask for"}},
+		"how many were not asked for":             {"consent-hostile", []string{"more that it did not ask for"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := p.Render(samples()[tc.page])
+			got, err := p.Render("en", samples()[tc.page])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -266,13 +267,14 @@ func TestConnectLinesSurviveAShell(t *testing.T) {
 
 func TestAsset(t *testing.T) {
 	p := pages(t)
-	for _, name := range []string{"consent.js", "passkey.js"} {
-		if body, kind, ok := p.Asset(name); !ok || kind != "text/javascript; charset=utf-8" || len(body) == 0 {
-			t.Errorf("%s: %v, %q, %d bytes", name, ok, kind, len(body))
+	for _, name := range []string{consentScript, passkeyScript} {
+		h := http.Header{}
+		if body, ok := p.Asset(name, h); !ok || h.Get("Content-Type") != "text/javascript; charset=utf-8" || len(body) == 0 || strings.Contains(string(body), "\n//") {
+			t.Errorf("%s: %v, %v, %s", name, ok, h, body)
 		}
 	}
-	for _, name := range []string{"", "style.css", "../web.go", "templates/consent.html"} {
-		if _, _, ok := p.Asset(name); ok {
+	for _, name := range []string{"", "logo", "style.css", "../web.go", "templates/consent.html"} {
+		if _, ok := p.Asset(name, http.Header{}); ok {
 			t.Errorf("%q is served", name)
 		}
 	}
@@ -283,7 +285,7 @@ func BenchmarkRender(b *testing.B) {
 	for name, page := range samples() {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := p.Render(page); err != nil {
+				if _, err := p.Render("en", page); err != nil {
 					b.Fatal(err)
 				}
 			}

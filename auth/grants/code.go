@@ -81,6 +81,7 @@ func codeOf(secret string) string {
 // Redemption is what a client shows at the token endpoint for a code.
 type Redemption struct {
 	Code, Issuer, ClientID, RedirectURI, Verifier string
+	Address                                       string // from where
 }
 
 // Redeem spends a code. It returns the grant and, where the grant has them, its
@@ -103,6 +104,7 @@ func (g *Grants) Redeem(ctx context.Context, r Redemption, check func(Grant) err
 		return Grant{}, "", err
 	}
 	f, token := g.found(c)
+	f.UsedFrom = Network(r.Address)
 	// The index comes first: it may be written again, so that whoever is told
 	// that this failed can still redeem the code. Nothing may fail after it is
 	// spent.

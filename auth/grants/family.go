@@ -24,6 +24,7 @@ type Family struct {
 	Current   []byte    `json:"current,omitempty"`
 	Previous  []byte    `json:"previous,omitempty"`
 	Used      time.Time `json:"used"`
+	UsedFrom  string    `json:"used_from,omitempty"` // the Network of the client
 	Ended     time.Time `json:"ended,omitzero"`
 	Unheard   time.Time `json:"unheard,omitzero"` // when it was made, until its maker has heard of that
 }
@@ -56,6 +57,7 @@ func (g *Grants) life(f Family) time.Duration {
 // RefreshUse is what a client shows at the token endpoint for a refresh token.
 type RefreshUse struct {
 	Token, Issuer, ClientID string
+	Address                 string // from where
 }
 
 // Family returns the family of a refresh token, if the client may use it.
@@ -118,7 +120,7 @@ func (g *Grants) Rotate(ctx context.Context, u RefreshUse, next func(Grant) Gran
 		default:
 			return nil, 0, ErrReplayed
 		}
-		f.Grant, f.Used = next(f.Grant), now
+		f.Grant, f.Used, f.UsedFrom = next(f.Grant), now, Network(u.Address)
 		out = f.Grant
 		return &f, g.life(f), nil
 	})

@@ -141,5 +141,6 @@ type Grant struct {
 	Limits      []Limit   `json:"limits,omitempty"`  // on what the tools may be called with
 	Offline     bool      `json:"offline,omitempty"` // refresh tokens are issued
 	Given       time.Time `json:"given"`
-	Ends        time.Time `json:"ends"` // no token of it lives longer
+	From        string    `json:"from,omitempty"` // the Network of the browser in which it was given
+	Ends        time.Time `json:"ends"`           // no token of it lives longer
 }

@@ -78,12 +78,12 @@ func (f *fixture) code() string {
 }
 
 func redemption(code string) Redemption {
-	return Redemption{Code: code, Issuer: issuer, ClientID: "client", RedirectURI: "http://127.0.0.1:1/cb", Verifier: verifier}
+	return Redemption{Code: code, Issuer: issuer, ClientID: "client", RedirectURI: "http://127.0.0.1:1/cb", Verifier: verifier, Address: "2001:db8:7::9"}
 }
 
 func yes(Grant) error         { return nil }
 func same(g Grant) Grant      { return g }
-func use(t string) RefreshUse { return RefreshUse{t, issuer, "client"} }
+func use(t string) RefreshUse { return RefreshUse{t, issuer, "client", "203.0.113.7"} }
 
 func (f *fixture) redeem() (Grant, string) {
 	f.t.Helper()
@@ -259,13 +259,13 @@ func TestT12_a_refresh_token_is_its_clients(t *testing.T) {
 	f := open(t)
 	gr, token := f.redeem()
 	for name, u := range map[string]RefreshUse{
-		"another client": {token, issuer, "other"},
-		"another issuer": {token, "https://mail.example.com", "client"},
-		"no token":       {"", issuer, "client"},
-		"half a token":   {token[:40], issuer, "client"},
-		"a longer one":   {token + "A", issuer, "client"},
+		"another client": {token, issuer, "other", ""},
+		"another issuer": {token, "https://mail.example.com", "client", ""},
+		"no token":       {"", issuer, "client", ""},
+		"half a token":   {token[:40], issuer, "client", ""},
+		"a longer one":   {token + "A", issuer, "client", ""},
 		"a made-up one for a known grant": {
-			base64.RawURLEncoding.EncodeToString(append(mustDecode(t, gr.ID), bits(secretSize+markSize)...)), issuer, "client",
+			base64.RawURLEncoding.EncodeToString(append(mustDecode(t, gr.ID), bits(secretSize+markSize)...)), issuer, "client", "",
 		},
 	} {
 		if _, _, err := f.Rotate(t.Context(), u, same); !errors.Is(err, ErrInvalid) || errors.Is(err, ErrReplayed) {
