@@ -76,7 +76,11 @@ install() {
 		need ip iproute2 &&
 		need pg_ctlcluster postgresql &&
 		need haproxy haproxy &&
+		need promtool prometheus &&
+		need nginx nginx &&
 		go build -o "$work/count" .ci/count.go &&
+		tool helm helm.sh/helm/v3/cmd/helm v3.22.0 &&
+		tool kubeconform github.com/yannh/kubeconform/cmd/kubeconform v0.8.0 &&
 		tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint v2.15.0
 }
 
