@@ -50,12 +50,24 @@ func (h *host) believed(c echo.Context, t *access.Token) (err error) {
 		denied = tooMany("too_many_requests", "too many requests of this user in a minute", wait)
 		return denied
 	}
-	if denied = h.route.Authorize(req.Context(), req, granted(t)); denied != nil {
+	if denied = h.authorize(req, t); denied != nil {
 		return h.denied(c, denied)
 	}
 	h.route.Observe(req, h.g.config.Audit.ToolCalls)
 	denied = h.forward(c, t)
 	return denied
+}
+
+// authorize holds a request to what was granted.
+func (h *host) authorize(req *http.Request, t *access.Token) error {
+	ctx, span := step(req.Context(), "policy")
+	err := h.route.Authorize(ctx, req, granted(t))
+	if err != nil {
+		endStep(span, "denied")
+		return err
+	}
+	endStep(span, "allowed")
+	return nil
 }
 
 // ownPath refuses what must never reach an MCP server.

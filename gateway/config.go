@@ -25,6 +25,7 @@ type Config struct {
 	Session SessionConfig
 	Store   StoreConfig
 	Audit   AuditConfig
+	Tracing TracingConfig
 	Logging LoggingConfig
 
 	redirectURLs []*regexp.Regexp // proxy.allowedRedirectURLs

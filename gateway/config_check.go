@@ -19,6 +19,7 @@ func (c *Config) check(f *configFaults) {
 	c.checkTLS(f)
 	c.checkTimes(f)
 	c.checkStore(f)
+	c.checkTracing(f)
 	f.oneOf("token.algorithm", c.Token.Algorithm, "RS256", "ES256")
 	f.oneOf("logging.level", c.Logging.Level, "debug", "info", "warn", "error")
 	f.oneOf("logging.format", c.Logging.Format, "json", "text")

@@ -36,6 +36,8 @@ func sampleOf(t *testing.T, typ reflect.Type) (string, any) {
 		return "one, two", []string{"one", "two"}
 	case reflect.TypeFor[[]netip.Prefix]():
 		return "10.0.0.0/8", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	case reflect.TypeFor[float64]():
+		return "0.77", 0.77
 	case reflect.TypeFor[int](), reflect.TypeFor[int64]():
 		return "77", reflect.ValueOf(77).Convert(typ).Interface()
 	}

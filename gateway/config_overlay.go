@@ -80,6 +80,10 @@ func scalar(text string, t reflect.Type) any {
 		if b, err := strconv.ParseBool(text); err == nil {
 			return b
 		}
+	case reflect.Float64:
+		if n, err := strconv.ParseFloat(text, 64); err == nil {
+			return n
+		}
 	case reflect.Int, reflect.Int64:
 		if n, err := strconv.Atoi(text); err == nil && t != reflect.TypeFor[time.Duration]() {
 			return n

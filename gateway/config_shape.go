@@ -30,6 +30,14 @@ func (f *configFaults) shape(path string, v any, t reflect.Type) (any, bool) {
 			return n, true
 		}
 		return f.unfit(path, v, "a whole number")
+	case reflect.Float64:
+		switch n := v.(type) {
+		case float64:
+			return n, true
+		case int:
+			return float64(n), true
+		}
+		return f.unfit(path, v, "a number")
 	case reflect.Bool:
 		if b, ok := v.(bool); ok {
 			return b, true

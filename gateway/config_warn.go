@@ -32,6 +32,9 @@ func (c *Config) Warnings() []string {
 			}
 		}
 	}
+	if u, err := url.Parse(c.Tracing.Endpoint); err == nil && u.Scheme == "http" && len(c.Tracing.Headers) > 0 && !nearby(u.Hostname()) {
+		out = append(out, fmt.Sprintf("tracing.endpoint: the credential of tracing.headers would travel in clear to %s; use https", u.Host))
+	}
 	if c.TLS.Mode == "acme" && c.Store.URL == "memory:" {
 		out = append(out, "store.url: memory: forgets the certificates, and CAs bear only a few orders for the same host in a week; use bolt:///path with tls.mode acme")
 	}

@@ -12,6 +12,7 @@ import (
 	"mcp-oauth2-proxy/web"
 
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // fail answers an error: the one place where the same fault becomes a redirect
@@ -100,6 +101,9 @@ func (g *Gateway) logFailure(c echo.Context, e *auth.Error, ref string) {
 	}
 	if e.Cause != nil {
 		attrs = append(attrs, slog.String("cause", e.Cause.Error()))
+	}
+	if s := trace.SpanContextFromContext(c.Request().Context()); s.IsSampled() {
+		attrs = append(attrs, slog.String("trace_id", s.TraceID().String()))
 	}
 	g.log.LogAttrs(c.Request().Context(), level, "request refused", attrs...)
 }

@@ -71,6 +71,7 @@ type Gateway struct {
 	streams   *streams
 	pages     *web.Pages
 	metrics   *metrics
+	tracing   *tracing // nil: off
 	site      atomic.Pointer[site]
 	hosts     *tls.Hosts // whose certificates we show
 	files     *tls.Files // nil unless tls.mode is files
@@ -119,6 +120,12 @@ func (g *Gateway) open(ctx context.Context) error {
 	g.closers = append(g.closers, g.engine)
 	if g.secret, err = store.Secret(ctx, g.store); err != nil {
 		return fmt.Errorf("store: %w", err)
+	}
+	if g.tracing, err = openTracing(ctx, c.Tracing, g.o.Version, g.secret, g.log); err != nil {
+		return err
+	}
+	if g.tracing != nil {
+		g.closers = append(g.closers, g.tracing)
 	}
 	g.limits = newLimits(map[auth.Limit]int{
 		auth.Registrations:  c.Server.Limits.RegistrationsPerMinute,
@@ -179,7 +186,7 @@ func (g *Gateway) openAudit() error {
 func (g *Gateway) newHosts(c *Config, s *site, registry *clients.Registry) ([]*host, error) {
 	var trusted []*idp.TrustedIssuer
 	for _, t := range c.TrustedIssuers {
-		trusted = append(trusted, idp.NewTrustedIssuer(t.IssuerURL, t.Provider, idp.Options{Now: g.now, Log: g.log, Client: g.o.providers}))
+		trusted = append(trusted, idp.NewTrustedIssuer(t.IssuerURL, t.Provider, idp.Options{Now: g.now, Log: g.log, Client: g.tracing.client(g.o.providers)}))
 	}
 	verifier := access.NewVerifier(g.ring, g.grants.Revoked, g.now)
 	minter := access.NewMinter(g.ring, c.Token.AccessTTL, g.now)
@@ -238,7 +245,7 @@ func (g *Gateway) newHandoff(c *Config, table *routing.Table) *auth.Handoff {
 func (g *Gateway) newProviders(c *Config) ([]*idp.Provider, error) {
 	var out []*idp.Provider
 	for _, pc := range c.Providers {
-		p, err := idp.New(pc, idp.Options{Now: g.now, Log: g.log, Client: g.o.providers})
+		p, err := idp.New(pc, idp.Options{Now: g.now, Log: g.log, Client: g.tracing.client(g.o.providers)})
 		if err != nil {
 			return nil, fmt.Errorf("provider %s: %w", pc.Name, err)
 		}

@@ -52,7 +52,7 @@ func (g *Gateway) newSite(c *Config) (*site, error) {
 	}
 	table, err := routing.NewTable(c.routes(), routing.Options{
 		Log: g.log, Now: g.now, MaxBody: c.Server.MaxBodyBytes, Snapshots: snapshots{g.store}, Pins: pins{g.grants},
-		OwnCookie: auth.OwnCookie, OnError: g.upstreamFailed, SessionKey: sessions,
+		Transport: g.tracing.transport(), OwnCookie: auth.OwnCookie, OnError: g.upstreamFailed, SessionKey: sessions,
 	})
 	if err != nil {
 		return nil, err
@@ -68,6 +68,9 @@ func (g *Gateway) newSite(c *Config) (*site, error) {
 	}
 	s.echo.HTTPErrorHandler = g.fail
 	s.echo.IPExtractor = s.address
+	if g.tracing != nil {
+		s.echo.Pre(routed)
+	}
 	s.echo.Pre(s.door)
 	if s.providers, err = g.newProviders(c); err != nil {
 		return nil, err

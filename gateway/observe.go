@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // unknownHost is what all hosts are called that are not ours.
@@ -26,6 +27,9 @@ func (g *Gateway) observe(w http.ResponseWriter, r *http.Request) {
 	s := g.site.Load()
 	rec := recorders.Get().(*recorder)
 	*rec = recorder{ResponseWriter: w, host: s.series.unknown, began: time.Now()}
+	if g.tracing != nil {
+		r, rec.span = g.tracing.begin(r, s.scheme)
+	}
 	defer rec.end()
 	s.echo.ServeHTTP(rec, r)
 	rec.returned = true
@@ -38,6 +42,7 @@ type recorder struct {
 	host  *hostMetrics
 	kind  kindIndex
 	began time.Time
+	span  trace.Span // nil: requests are not traced
 
 	status   int // 0: nothing was answered yet
 	stream   bool
@@ -68,7 +73,13 @@ func (r *recorder) end() {
 	default:
 		status = statusLeft
 	}
-	r.host.request(r.kind, status).Observe(time.Since(r.began).Seconds())
+	o, took := r.host.request(r.kind, status), time.Since(r.began).Seconds()
+	if r.span == nil {
+		o.Observe(took)
+	} else {
+		observeSpan(o, took, r.span)
+		endRequest(r.span, status)
+	}
 	*r = recorder{}
 	recorders.Put(r)
 }
@@ -94,6 +105,17 @@ func (r *recorder) Flush() {
 
 // Unwrap is for http.ResponseController.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// observeSpan leads from a number to the trace of a request that made it, if the
+// trace is kept.
+func observeSpan(o prometheus.Observer, value float64, span trace.Span) {
+	x, ok := o.(prometheus.ExemplarObserver)
+	if at := span.SpanContext(); ok && at.IsSampled() {
+		x.ObserveWithExemplar(value, prometheus.Labels{"trace_id": at.TraceID().String()})
+		return
+	}
+	o.Observe(value)
+}
 
 // request finds the histogram of a kind and status.
 func (h *hostMetrics) request(k kindIndex, status int) prometheus.Observer {

@@ -181,7 +181,7 @@ func (a answer) form(t testing.TB) form {
 		t.Fatal(err)
 	}
 	for n := range doc.Descendants() {
-		if n.Data == "form" && attribute(n, "method") == "post" {
+		if n.Data == "form" && attributeOf(n, "method") == "post" {
 			return readForm(n)
 		}
 	}
@@ -190,26 +190,26 @@ func (a answer) form(t testing.TB) form {
 }
 
 func readForm(in *html.Node) form {
-	f := form{action: attribute(in, "action"), values: url.Values{}}
+	f := form{action: attributeOf(in, "action"), values: url.Values{}}
 	for n := range in.Descendants() {
-		name, value := attribute(n, "name"), attribute(n, "value")
+		name, value := attributeOf(n, "name"), attributeOf(n, "value")
 		switch {
 		case n.Type != html.ElementNode || name == "":
 		case n.Data == "button":
 			f.buttons = append(f.buttons, name+"="+value)
-		case attribute(n, "type") == "checkbox":
+		case attributeOf(n, "type") == "checkbox":
 			f.boxes = append(f.boxes, value)
 			if slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == "checked" }) {
 				f.values.Add(name, value)
 			}
-		case attribute(n, "type") == "hidden":
+		case attributeOf(n, "type") == "hidden":
 			f.values.Add(name, value)
 		}
 	}
 	return f
 }
 
-func attribute(n *html.Node, key string) string {
+func attributeOf(n *html.Node, key string) string {
 	for _, a := range n.Attr {
 		if a.Key == key {
 			return a.Val
@@ -243,7 +243,7 @@ func (a answer) links(t testing.TB) []string {
 	var all []string
 	for n := range doc.Descendants() {
 		if n.Data == "a" {
-			all = append(all, attribute(n, "href"))
+			all = append(all, attributeOf(n, "href"))
 		}
 	}
 	return all

@@ -64,6 +64,7 @@ func needsRestart(was, is *Config) error {
 		{"token", was.Token, is.Token},
 		{"session", was.Session, is.Session},
 		{"audit", was.Audit, is.Audit},
+		{"tracing", was.Tracing, is.Tracing},
 		{"logging", was.Logging, is.Logging},
 	} {
 		if !reflect.DeepEqual(part.was, part.is) {

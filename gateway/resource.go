@@ -20,19 +20,24 @@ const forwardAuthPath = "/authenticate"
 // token believes the access token of a request, or says what to get.
 func (h *host) token(c echo.Context, path string) (*access.Token, error) {
 	t, err := h.believe(c.Request())
-	h.metrics.checks[worth(err)].Inc()
 	if err != nil {
 		return nil, h.unauthorized(c, path, err)
 	}
 	return t, nil
 }
 
+// believe checks an access token, and counts what it was worth.
 func (h *host) believe(r *http.Request) (*access.Token, error) {
+	ctx, span := step(r.Context(), "token check")
+	var t *access.Token
 	raw, err := access.Bearer(r.Header)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		t, err = h.verifier.Verify(ctx, raw, h.route.Origin, h.route.Origin)
 	}
-	return h.verifier.Verify(r.Context(), raw, h.route.Origin, h.route.Origin)
+	result := worth(err)
+	h.metrics.checks[result].Inc()
+	endStep(span, checkNames[result])
+	return t, err
 }
 
 // worth is what an access token was worth that err was said of.

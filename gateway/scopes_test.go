@@ -39,7 +39,7 @@ func differences(t *testing.T, page answer) []string {
 	}
 	var out []string
 	for n := range doc.Descendants() {
-		if n.Data != "section" || attribute(n, "class") != "changes" {
+		if n.Data != "section" || attributeOf(n, "class") != "changes" {
 			continue
 		}
 		for li := range n.Descendants() {

@@ -8,6 +8,8 @@ import (
 	"mcp-oauth2-proxy/auth/store"
 
 	"github.com/prometheus/client_golang/prometheus"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // verb is a verb of the store.
@@ -25,6 +27,9 @@ const (
 )
 
 var verbNames = [...]string{"get", "put", "create", "take", "update", "delete", "list"}
+
+// storeSpans are the names of their spans.
+var storeSpans = [...]string{"store get", "store put", "store create", "store take", "store update", "store delete", "store list"}
 
 // storeBuckets reach from a look into memory to a database that does not
 // answer.
@@ -46,18 +51,19 @@ func newStoreMetrics() *storeMetrics {
 	return m
 }
 
-// took counts an operation that began at start. One that its caller gave up
-// says nothing of the store.
-func (m *storeMetrics) took(v verb, start time.Time, err error) {
-	result := 0
+// took counts an operation that began at start, and says how it ended. One that
+// its caller gave up says nothing of the store.
+func (m *storeMetrics) took(v verb, start time.Time, err error) (result string) {
+	took := time.Since(start).Seconds()
 	switch {
 	case err == nil, errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrExists):
+		m.verbs[v][0].Observe(took)
+		return "ok"
 	case errors.Is(err, context.Canceled):
-		return
-	default:
-		result = 1
+		return "cancelled"
 	}
-	m.verbs[v][result].Observe(time.Since(start).Seconds())
+	m.verbs[v][1].Observe(took)
+	return "error"
 }
 
 // measured is a store whose operations are counted.
@@ -71,17 +77,25 @@ type operation struct {
 	metrics *storeMetrics
 	verb    verb
 	start   time.Time
+	span    trace.Span // nil: not part of a request that is traced
 }
 
-func (s measured) begin(ctx context.Context, v verb) (context.Context, operation) {
-	return ctx, operation{s.metrics, v, time.Now()}
+func (s measured) begin(ctx context.Context, v verb, kind store.Kind) (context.Context, operation) {
+	o := operation{metrics: s.metrics, verb: v, start: time.Now()}
+	if ctx, o.span = step(ctx, storeSpans[v]); o.span != nil {
+		o.span.SetAttributes(semconv.DBOperationName(verbNames[v]), semconv.DBCollectionName(string(kind)))
+	}
+	return ctx, o
 }
 
-func (o operation) end(err error) { o.metrics.took(o.verb, o.start, err) }
+func (o operation) end(err error) {
+	result := o.metrics.took(o.verb, o.start, err)
+	endStep(o.span, result)
+}
 
 // Get implements store.Store.
 func (s measured) Get(ctx context.Context, kind store.Kind, key string) ([]byte, error) {
-	ctx, o := s.begin(ctx, verbGet)
+	ctx, o := s.begin(ctx, verbGet, kind)
 	value, err := s.Store.Get(ctx, kind, key)
 	o.end(err)
 	return value, err
@@ -89,7 +103,7 @@ func (s measured) Get(ctx context.Context, kind store.Kind, key string) ([]byte,
 
 // Put implements store.Store.
 func (s measured) Put(ctx context.Context, kind store.Kind, key string, value []byte, ttl time.Duration) error {
-	ctx, o := s.begin(ctx, verbPut)
+	ctx, o := s.begin(ctx, verbPut, kind)
 	err := s.Store.Put(ctx, kind, key, value, ttl)
 	o.end(err)
 	return err
@@ -97,7 +111,7 @@ func (s measured) Put(ctx context.Context, kind store.Kind, key string, value []
 
 // Create implements store.Store.
 func (s measured) Create(ctx context.Context, kind store.Kind, key string, value []byte, ttl time.Duration) error {
-	ctx, o := s.begin(ctx, verbCreate)
+	ctx, o := s.begin(ctx, verbCreate, kind)
 	err := s.Store.Create(ctx, kind, key, value, ttl)
 	o.end(err)
 	return err
@@ -105,7 +119,7 @@ func (s measured) Create(ctx context.Context, kind store.Kind, key string, value
 
 // Take implements store.Store.
 func (s measured) Take(ctx context.Context, kind store.Kind, key string) ([]byte, error) {
-	ctx, o := s.begin(ctx, verbTake)
+	ctx, o := s.begin(ctx, verbTake, kind)
 	value, err := s.Store.Take(ctx, kind, key)
 	o.end(err)
 	return value, err
@@ -113,7 +127,7 @@ func (s measured) Take(ctx context.Context, kind store.Kind, key string) ([]byte
 
 // Update implements store.Store. What fn refuses is no failure of the store.
 func (s measured) Update(ctx context.Context, kind store.Kind, key string, fn func(old []byte) ([]byte, time.Duration, error)) error {
-	ctx, o := s.begin(ctx, verbUpdate)
+	ctx, o := s.begin(ctx, verbUpdate, kind)
 	var refused error
 	err := s.Store.Update(ctx, kind, key, func(old []byte) (value []byte, ttl time.Duration, err error) {
 		value, ttl, refused = fn(old)
@@ -129,7 +143,7 @@ func (s measured) Update(ctx context.Context, kind store.Kind, key string, fn fu
 
 // Delete implements store.Store.
 func (s measured) Delete(ctx context.Context, kind store.Kind, key string) error {
-	ctx, o := s.begin(ctx, verbDelete)
+	ctx, o := s.begin(ctx, verbDelete, kind)
 	err := s.Store.Delete(ctx, kind, key)
 	o.end(err)
 	return err
@@ -137,7 +151,7 @@ func (s measured) Delete(ctx context.Context, kind store.Kind, key string) error
 
 // List implements store.Store.
 func (s measured) List(ctx context.Context, kind store.Kind, after string, limit int) ([]store.Record, error) {
-	ctx, o := s.begin(ctx, verbList)
+	ctx, o := s.begin(ctx, verbList, kind)
 	records, err := s.Store.List(ctx, kind, after, limit)
 	o.end(err)
 	return records, err

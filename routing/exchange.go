@@ -41,7 +41,7 @@ func (x *exchange) proxy() *httputil.ReverseProxy {
 		Rewrite:        x.rewrite,
 		ModifyResponse: x.modify,
 		ErrorHandler:   x.fail,
-		Transport:      x.route.transport,
+		Transport:      x.route.forwards,
 		FlushInterval:  -1,
 		BufferPool:     x,
 		ErrorLog:       x.route.noise,

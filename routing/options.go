@@ -47,6 +47,8 @@ type Options struct {
 	// SessionKey makes the sessions of MCP servers belong to whom they were
 	// given to. Without it they are whoever's knows their id.
 	SessionKey []byte
+	// Transport wraps what calls are passed on with; nil: they go as they are.
+	Transport func(http.RoundTripper) http.RoundTripper
 	// OnError answers a request that could not be passed on, and logs cause.
 	// The request is the client's, as Forward was given it.
 	OnError func(w http.ResponseWriter, r *http.Request, status int, cause error)

@@ -28,6 +28,7 @@ type Route struct {
 	resource  string
 	upstream  upstream
 	transport *http.Transport
+	forwards  http.RoundTripper // transport, as Options.Transport wraps it
 	catalogue *keeper
 	own       http.Header     // sent upstream whoever calls
 	added     map[string]bool // their names, and the identity's
@@ -67,6 +68,9 @@ func newRoute(c Config, o Options) (*Route, error) {
 		Host: host, Origin: c.Scheme + "://" + host, Name: c.Name, Public: c.Public,
 		Proxied: c.Endpoint != nil, Enforced: c.EnforceScopes && !c.Public && c.Endpoint != nil,
 		scheme: c.Scheme, config: c, options: o, upstream: up, transport: newTransport(up, trust),
+	}
+	if r.forwards = r.transport; o.Transport != nil {
+		r.forwards = o.Transport(r.transport)
 	}
 	if r.Name == "" {
 		r.Name = host
