@@ -117,6 +117,7 @@ func (g *Gateway) management() http.Handler {
 	mux.HandleFunc("POST /rotate-keys", g.rotateKeys)
 	mux.HandleFunc("GET /selfsigned-ca", g.selfSignedCA)
 	mux.HandleFunc("GET /backup", g.backup)
+	mux.HandleFunc("GET /audit-trust", g.auditTrust)
 	return mux
 }
 

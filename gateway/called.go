@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -63,27 +62,31 @@ func (h *host) recordCalls(ctx context.Context, o *outcome) {
 	told := false
 	for _, call := range o.calls {
 		if call.Tool != "" {
-			h.recordCall(ctx, o, call.Tool)
+			h.recordCall(ctx, o, call)
 			told = true
 		}
 	}
 	if !told && (o.denied != nil || o.unread != nil) {
-		h.recordCall(ctx, o, "")
+		h.recordCall(ctx, o, routing.Call{})
 	}
 }
 
-func (h *host) recordCall(ctx context.Context, o *outcome, tool string) {
+func (h *host) recordCall(ctx context.Context, o *outcome, call routing.Call) {
 	event, reason, needed := audit.CallAllowed, "", ""
 	if o.denied != nil {
 		event = audit.CallDenied
-		reason, needed = whyDenied(o.denied, tool)
+		reason, needed = whyDenied(o.denied, call.Tool)
 	} else if o.unread != nil {
 		reason = "unread"
 	}
+	arguments := audit.Text("arguments", "")
+	if h.g.config.Audit.Arguments {
+		arguments = audit.JSON("arguments", call.Arguments, maxArguments)
+	}
 	h.g.audit.Record(ctx, event, audit.Host(h.route.Host), audit.Client(o.token.ClientID), audit.Subject(o.token.Subject),
-		audit.Grant(o.token.Grant), audit.Text("tool", tool), audit.Text("reason", reason), audit.Text("needed", needed),
-		slog.Int("status", o.status), slog.Int64("bytes_in", o.in), slog.Int64("bytes_out", o.out),
-		slog.Float64("duration_ms", float64(o.took.Microseconds())/1000))
+		audit.Grant(o.token.Grant), audit.Text("jti", o.token.ID), audit.Text("tool", call.Tool), audit.Text("reason", reason), audit.Text("needed", needed),
+		audit.Count("status", int64(o.status)), audit.Count("bytes_in", o.in), audit.Count("bytes_out", o.out),
+		audit.Milliseconds("duration_ms", o.took), arguments)
 }
 
 // whyDenied is a denial in the words of the audit log. Of a batch one call is

@@ -95,6 +95,8 @@ type StoreConfig struct {
 type AuditConfig struct {
 	Path      string // empty: standard output
 	ToolCalls bool
+	Arguments bool          // of tool calls too
+	KeyTTL    time.Duration // how long it can be verified
 }
 
 // LoggingConfig is about the log.

@@ -35,6 +35,7 @@ func configDefaults() map[string]any {
 		"store.connectTimeout":                  30 * time.Second,
 		"store.staleAfter":                      30 * time.Second,
 		"audit.toolCalls":                       true,
+		"audit.keyTTL":                          400 * 24 * time.Hour,
 		"tracing.sampleRatio":                   1.0,
 		"logging.level":                         "info",
 		"logging.format":                        "json",

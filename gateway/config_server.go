@@ -56,6 +56,7 @@ func (c *Config) checkTimes(f *configFaults) {
 		{"token.refreshTTL", c.Token.RefreshTTL, time.Second, 3650 * day},
 		{"token.keyRotation", c.Token.KeyRotation, time.Second, 30 * day},
 		{"session.ttl", c.Session.TTL, time.Second, 365 * day},
+		{"audit.keyTTL", c.Audit.KeyTTL, time.Hour, 3650 * day},
 		{"store.connectTimeout", c.Store.ConnectTimeout, 0, time.Hour},
 		{"store.staleAfter", c.Store.StaleAfter, 2 * time.Second, day}, // what is polled must have a chance
 	} {

@@ -80,7 +80,7 @@ func TestDefaults(t *testing.T) {
 		"token":   c.Token == TokenConfig{time.Hour, 720 * time.Hour, 2160 * time.Hour, time.Hour, "RS256"},
 		"session": c.Session.TTL == 12*time.Hour,
 		"store":   c.Store == StoreConfig{URL: "bolt:///var/lib/mcp-oauth2-proxy/state.db", ConnectTimeout: 30 * time.Second, StaleAfter: 30 * time.Second},
-		"audit":   c.Audit == AuditConfig{ToolCalls: true},
+		"audit":   c.Audit == AuditConfig{ToolCalls: true, KeyTTL: 9600 * time.Hour},
 		"logging": c.Logging == LoggingConfig{"info", "json"},
 		"one who": len(c.Providers) == 1 && c.Providers[0].ClientSecret == "secret",
 	} {

@@ -64,6 +64,8 @@ type Gateway struct {
 	store     store.Store // the same, unsealed
 	secret    []byte
 	ring      *keys.Ring
+	archive   *keys.Archive // signs the audit log
+	signing   chan struct{} // a key has begun to
 	grants    *grants.Grants
 	audit     *audit.Log
 	limits    *limits
@@ -88,7 +90,7 @@ func New(ctx context.Context, c *Config, o Options) (*Gateway, error) {
 	if o.Log == nil {
 		o.Log = NewLog(os.Stdout, c.Logging)
 	}
-	g := &Gateway{config: c, o: o, log: o.Log, now: o.Now, echo: echo.New(), metrics: newMetrics()}
+	g := &Gateway{config: c, o: o, log: o.Log, now: o.Now, echo: echo.New(), metrics: newMetrics(), signing: make(chan struct{}, 1)}
 	if err := g.open(ctx); err != nil {
 		g.Close()
 		return nil, err
@@ -143,10 +145,12 @@ func (g *Gateway) open(ctx context.Context) error {
 	if g.ring, err = keys.Open(ctx, g.store, keys.Options{
 		Algorithm: c.Token.Algorithm, Rotation: c.Token.KeyRotation, TokenLife: c.Token.AccessTTL + 2*access.Leeway,
 		Now: g.now, Log: g.log,
-		OnMade: func(kid string) { g.audit.Record(context.Background(), audit.KeyMade, audit.Text("kid", kid)) },
+		OnMade:    func(kid string) { g.audit.Record(context.Background(), audit.KeyMade, audit.Text("kid", kid)) },
+		OnSigning: g.keySigns,
 	}); err != nil {
 		return err
 	}
+	g.archive = keys.NewArchive(g.ring, c.Audit.KeyTTL)
 	g.grants = grants.New(g.store, grants.Options{
 		AccessTTL: c.Token.AccessTTL, RefreshIdle: c.Token.RefreshIdleTTL, RefreshTTL: c.Token.RefreshTTL, SessionTTL: c.Session.TTL,
 		StaleAfter: c.Store.StaleAfter, Now: g.now, Log: g.log, OnEnded: g.streams.revoke,
@@ -161,24 +165,6 @@ func (g *Gateway) open(ctx context.Context) error {
 	g.site.Store(s)
 	g.metrics.show(s.series)
 	g.watch()
-	return nil
-}
-
-func (g *Gateway) openAudit() error {
-	if g.o.Audit != nil {
-		g.audit = audit.New(g.o.Audit)
-		return nil
-	}
-	if g.config.Audit.Path == "" {
-		g.audit = audit.New(os.Stdout)
-		return nil
-	}
-	f, err := os.OpenFile(g.config.Audit.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("audit.path: %w", err)
-	}
-	g.closers = append(g.closers, f)
-	g.audit = audit.New(f)
 	return nil
 }
 
@@ -269,6 +255,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Close closes what New opened.
 func (g *Gateway) Close() {
+	if g.audit != nil { // first: its end is signed, and remembered in the store
+		if err := g.audit.Close(); err != nil {
+			g.log.Error("close", "cause", err)
+		}
+	}
 	for _, c := range g.closers {
 		if err := c.Close(); err != nil {
 			g.log.Error("close", "cause", err)

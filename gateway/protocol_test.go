@@ -126,6 +126,7 @@ func newFixture(t testing.TB, options ...option) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.Close)
+	f.audited.flush = f.audit.Flush
 	if m, ok := f.engine.(*memory.Store); ok {
 		memory.WithClock(f.clock.now)(m) // what expires, expires by the same clock
 	}
@@ -165,6 +166,7 @@ func (f *fixture) run(t testing.TB) {
 	var work sync.WaitGroup
 	work.Go(func() { _ = f.ring.Run(ctx) })
 	work.Go(func() { _ = f.grants.Run(ctx) })
+	work.Go(func() { _ = f.signAudit(ctx) })
 	f.listener = httptest.NewServer(f.Gateway)
 	t.Cleanup(func() {
 		f.streams.close()
@@ -268,6 +270,8 @@ type sharedText struct {
 	off bool
 
 	grown chan struct{} // closed when more is written; nil: nobody waits
+
+	flush func(context.Context) error // of who writes here behind the back of others
 }
 
 func (l *sharedText) Write(p []byte) (int, error) {
@@ -313,6 +317,9 @@ func (l *sharedText) discard() {
 }
 
 func (l *sharedText) String() string {
+	if l.flush != nil {
+		_ = l.flush(context.Background()) // or it is closed, and everything is there
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()

@@ -103,6 +103,7 @@ func (g *Gateway) work(ctx context.Context, group *errgroup.Group, fail context.
 		"revocations":  g.grants.Run,
 		"admin socket": g.serveAdminSocket,
 		"upstreams":    g.probe,
+		"audit log":    g.signAudit,
 	} {
 		group.Go(func() error {
 			if err := run(ctx); err != nil && ctx.Err() == nil {

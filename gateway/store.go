@@ -42,7 +42,7 @@ func openStore(ctx context.Context, c StoreConfig, log *slog.Logger, m *storeMet
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("store.keyFile: %w", err), engine.Close())
 	}
-	unsealed, err = store.Sealed(measured{engine, m}, key, store.KindSecret, keys.Kind, kindCertificate)
+	unsealed, err = store.Sealed(measured{engine, m}, key, store.KindSecret, keys.Kind, keys.KindArchive, kindAuditHead, kindCertificate)
 	return engine, unsealed, err
 }
 

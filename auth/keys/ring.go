@@ -23,6 +23,7 @@ type Options struct {
 	Now       func() time.Time
 	Log       *slog.Logger
 	OnMade    func(kid string) // told of every new key
+	OnSigning func(kid string) // told of every key that begins to sign
 }
 
 // Ring holds the current signing key and every public key that may have
@@ -144,8 +145,17 @@ func (r *Ring) prepare(ctx context.Context) error {
 
 func (r *Ring) promote() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.current, r.next, r.since = r.next, nil, r.now()
+	p := r.next
+	r.current, r.next, r.since = p, nil, r.now()
+	r.mu.Unlock()
+	r.signing(p)
+}
+
+// signing tells that a key begins to sign.
+func (r *Ring) signing(p *pair) {
+	if r.o.OnSigning != nil {
+		r.o.OnSigning(p.ID)
+	}
 }
 
 // Rotate makes a new key and signs with it from now on. Tokens of the old one
@@ -164,6 +174,7 @@ func (r *Ring) Rotate(ctx context.Context) error {
 	if first {
 		close(r.ready)
 	}
+	r.signing(p)
 	return nil
 }
 
@@ -194,17 +205,30 @@ func (r *Ring) SigningSince() (time.Time, bool) {
 // Sign returns payload as a compact JWS of the given media type (RFC 7515),
 // waiting for the first key if need be.
 func (r *Ring) Sign(ctx context.Context, payload []byte, typ string) ([]byte, error) {
+	p, err := r.signer(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("sign: %w", err)
+	}
+	return p.sign(payload, typ)
+}
+
+// signer is the key that signs now.
+func (r *Ring) signer(ctx context.Context) (*pair, error) {
 	select {
 	case <-r.ready:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("sign: %w: %w", ErrUnavailable, ctx.Err())
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 	}
 	r.mu.RLock()
 	p := r.current
 	r.mu.RUnlock()
 	if !r.now().Before(p.until) {
-		return nil, fmt.Errorf("sign: %w: the key is past its time and has no successor", ErrUnavailable)
+		return nil, fmt.Errorf("%w: the key is past its time and has no successor", ErrUnavailable)
 	}
+	return p, nil
+}
+
+func (p *pair) sign(payload []byte, typ string) ([]byte, error) {
 	h := jws.NewHeaders()
 	if err := errors.Join(h.Set(jws.KeyIDKey, p.ID), h.Set(jws.TypeKey, typ)); err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
