@@ -104,14 +104,14 @@ func (c *client) readChallenge(ctx context.Context) finding {
 		return skip("no 401, no challenge")
 	case len(values) == 0:
 		return warn("no WWW-Authenticate: the client has to guess").by("RFC 9110 §15.5.2, "+rule).
-			fixed(`send WWW-Authenticate: Bearer resource_metadata="%s"`, c.wellKnown("oauth-protected-resource", c.path()))
+			fixed(`send WWW-Authenticate: Bearer resource_metadata="%s"`, c.wellKnown(c.path()))
 	case err != nil:
 		return warn("it cannot be parsed: %v", err).by("RFC 9110 §11.6.1").fixed("put the parameters in double quotes, separated by commas")
 	case c.challenge.metadata == "" && c.Regex && !strings.EqualFold(first, "Bearer"):
 		return warn("the first challenge is %s, and the client reads no further", first).by("RFC 9110 §11.6.1").fixed("send the Bearer challenge first, or alone")
 	case c.challenge.metadata == "":
 		return warn("it has no resource_metadata: the client has to guess").by(rule).
-			fixed(`add resource_metadata="%s"`, c.wellKnown("oauth-protected-resource", c.path()))
+			fixed(`add resource_metadata="%s"`, c.wellKnown(c.path()))
 	case pickParam(all, "error") != "":
 		return warn("error=%s without a token", pickParam(all, "error")).by("RFC 6750 §3.1").fixed("leave error out where no token was sent")
 	}

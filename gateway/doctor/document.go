@@ -89,9 +89,10 @@ func (d *document) strictly(texts, urls, lists []string, requiredMembers ...stri
 	return nil
 }
 
-// wellKnown is a well-known URL at the origin of the MCP endpoint.
-func (s *site) wellKnown(name, path string) string {
-	return s.origin() + "/.well-known/" + name + path
+// wellKnown is where the protected resource metadata of a path has its place
+// (RFC 9728 §3.1).
+func (s *site) wellKnown(path string) string {
+	return s.origin() + "/.well-known/oauth-protected-resource" + path
 }
 
 // scopesOf are the scopes that a document lists.

@@ -158,7 +158,7 @@ func (s *site) negotiate(ctx context.Context) finding {
 	if err != nil {
 		return wrong("%v", short(err)).ends()
 	}
-	defer raw.Close() //nolint:errcheck // nothing was written to it
+	defer raw.Close()
 	conn := tls.Client(raw, &tls.Config{
 		ServerName: s.target.Hostname(), NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12,
 		InsecureSkipVerify: true, //nolint:gosec // nothing is sent over it; the next steps verify what it showed

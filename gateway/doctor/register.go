@@ -40,7 +40,7 @@ func (c *client) register(ctx context.Context) finding {
 	case !c.secure(address):
 		return wrong("%s is not an https URL", address).ends()
 	}
-	a, r, err := c.site.registerClient(ctx, address, c.metadata())
+	a, r, err := c.registerClient(ctx, address, c.metadata())
 	if err == nil && c.Strict {
 		err = strictRegistration(a)
 	}

@@ -20,9 +20,9 @@ func (c *client) resourceMetadata(ctx context.Context) finding {
 	if c.Metadata == never {
 		return skip("this client does not read it")
 	}
-	urls := []string{c.wellKnown("oauth-protected-resource", c.path())}
+	urls := []string{c.wellKnown(c.path())}
 	if c.path() != "" {
-		urls = append(urls, c.wellKnown("oauth-protected-resource", ""))
+		urls = append(urls, c.wellKnown(""))
 	}
 	if c.challenge.metadata != "" {
 		urls = []string{c.challenge.metadata}
@@ -146,7 +146,7 @@ func (c *client) resourcePaths(ctx context.Context) finding {
 	}
 	return c.once("resource-metadata-paths", func() finding {
 		for _, place := range []struct{ path, resource string }{{c.path(), c.target.String()}, {"", c.origin()}} {
-			address := c.wellKnown("oauth-protected-resource", place.path)
+			address := c.wellKnown(place.path)
 			d, err := readDocument(c.fetchAs(ctx, address))
 			if err != nil {
 				return warn("%s answers %v", address, err).by("RFC 9728 §3.1").fixed("serve the document there as well")

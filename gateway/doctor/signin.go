@@ -61,8 +61,8 @@ func (c *client) visit(ctx context.Context, s *session) finding {
 	state := random()
 	back := make(chan url.Values, 1)
 	server := &http.Server{Handler: callback(state, back), ReadHeaderTimeout: c.Patience}
-	go server.Serve(l)   //nolint:errcheck // it ends with the visit
-	defer server.Close() //nolint:errcheck // nothing is left to be lost
+	go server.Serve(l) //nolint:errcheck // it ends with the visit
+	defer server.Close()
 	address, err := s.begin(state)
 	if err != nil {
 		return wrong("%s is not a URL", c.authorizationEndpoint())

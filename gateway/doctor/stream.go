@@ -92,7 +92,7 @@ func listen(body io.ReadCloser, end func()) *stream {
 	s := &stream{words: make(chan string, 16), end: end}
 	go func() {
 		defer close(s.words)
-		defer body.Close() //nolint:errcheck // it was only read
+		defer body.Close()
 		lines := bufio.NewScanner(body)
 		lines.Buffer(nil, maxBody)
 		for lines.Scan() {
@@ -122,13 +122,14 @@ func (s *stream) wait(ctx context.Context, idle time.Duration) finding {
 	over := time.NewTimer(idle)
 	defer over.Stop()
 	said, resumes := 0, false
+	last, quiet := began, time.Duration(0)
 	for {
 		select {
 		case <-ctx.Done():
 			return skip("interrupted")
 		case <-over.C:
-			if said == 0 && idle >= keepAliveAfter {
-				return warn("no word within %s: a proxy in between may cut it later", idle).
+			if quiet = max(quiet, time.Since(last)); quiet >= keepAliveAfter {
+				return warn("no word within %s: a proxy in between may cut it", quiet.Round(time.Second)).
 					fixed("send a comment line each 25 s on idle streams")
 			}
 			return ok("%s, %s", idle, words(said))
@@ -136,7 +137,7 @@ func (s *stream) wait(ctx context.Context, idle time.Duration) finding {
 			if !open {
 				return s.ended(time.Since(began), resumes)
 			}
-			said++
+			said, quiet, last = said+1, max(quiet, time.Since(last)), time.Now()
 			resumes = resumes || strings.HasPrefix(line, "id:") || strings.HasPrefix(line, "retry:")
 		}
 	}
@@ -146,7 +147,7 @@ func words(n int) string {
 	if n == 0 {
 		return "silent"
 	}
-	return fmt.Sprintf("%d lines", n)
+	return fmt.Sprintf("lines: %d", n)
 }
 
 func (s *stream) ended(after time.Duration, resumes bool) finding {

@@ -150,7 +150,7 @@ func (s *Step) add(name string, f finding) {
 	}
 	for i, old := range s.Findings {
 		if old.Result == next.Result && old.Seen == next.Seen && old.Rule == next.Rule && old.Fix == next.Fix {
-			s.Findings[i].Clients = append(old.Clients, next.Clients...)
+			s.Findings[i].Clients = append(s.Findings[i].Clients, next.Clients...)
 			return
 		}
 	}

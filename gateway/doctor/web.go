@@ -70,7 +70,7 @@ func (w *web) send(req *http.Request, jar http.CookieJar) *answer {
 	if err != nil {
 		return &answer{url: req.URL, header: http.Header{}, err: short(err)}
 	}
-	defer res.Body.Close() //nolint:errcheck // it was only read
+	defer res.Body.Close()
 	body, err := readReply(res)
 	if err != nil {
 		return &answer{url: req.URL, header: http.Header{}, err: short(err)}
