@@ -3,6 +3,7 @@ package doctor_test
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,21 +18,22 @@ import (
 	"time"
 
 	"mcp-oauth2-proxy/gateway/doctor"
+	"mcp-oauth2-proxy/gateway/doctor/doctortest"
 )
 
 func TestDangersAreToldThoughNobodyFails(t *testing.T) {
 	for name, tc := range map[string]struct {
 		step  string
-		fault fault
+		fault doctortest.Fault
 	}{
-		"a redirect URI that nobody registered is followed": {"redirect-refused", fault{followAll: true}},
-		"a token that nobody issued is accepted":            {"bad-token", fault{anyToken: true}},
-		"a private key is published": {"jwks", fault{edit: func(doc string, m map[string]any) {
+		"a redirect URI that nobody registered is followed": {"redirect-refused", doctortest.Fault{FollowAll: true}},
+		"a token that nobody issued is accepted":            {"bad-token", doctortest.Fault{AnyToken: true}},
+		"a private key is published": {"jwks", doctortest.Fault{Edit: func(doc string, m map[string]any) {
 			if doc == "jwks" {
 				m["keys"].([]any)[0].(map[string]any)["d"] = "AA"
 			}
 		}}},
-		"a code is given before anybody was asked": {"authorize", fault{in: func(next http.Handler) http.Handler {
+		"a code is given before anybody was asked": {"authorize", doctortest.Fault{In: func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if q := r.URL.Query(); r.URL.Path == "/authorize" && strings.HasPrefix(q.Get("redirect_uri"), "https://claude") {
 					http.Redirect(w, r, q.Get("redirect_uri")+"?code=secret&state="+q.Get("state"), http.StatusFound)
@@ -43,7 +45,7 @@ func TestDangersAreToldThoughNobodyFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			report := examine(t, deploy(t, tc.fault), nil)
+			report := examine(t, doctortest.Deploy(t, tc.fault), nil)
 			if got := failing(report); len(got) > 0 {
 				t.Errorf("who fails: %v", got)
 			}
@@ -59,7 +61,7 @@ func TestDangersAreToldThoughNobodyFails(t *testing.T) {
 }
 
 func TestGoodDeploymentIsGoodForAll(t *testing.T) {
-	d := deploy(t, fault{})
+	d := doctortest.Deploy(t, doctortest.Fault{})
 	report := examine(t, d, nil)
 	if got := failing(report); len(got) > 0 || report.Failed() {
 		t.Fatalf("who fails: %v\n%s", got, shown(t, report))
@@ -72,8 +74,8 @@ func TestGoodDeploymentIsGoodForAll(t *testing.T) {
 			t.Errorf("a remark at %s: %v", s.Name, s.Findings)
 		}
 	}
-	if len(d.access) > 0 || len(d.renewal) > 0 {
-		t.Errorf("tokens are left behind: %v %v", d.access, d.renewal)
+	if n := d.Left(); n > 0 {
+		t.Errorf("%d tokens are left behind", n)
 	}
 }
 
@@ -115,7 +117,7 @@ func TestNothingSecretIsReported(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			report := examine(t, deploy(t, fault{in: in}), nil)
+			report := examine(t, doctortest.Deploy(t, doctortest.Fault{In: in}), nil)
 			out, err := json.Marshal(report)
 			if err != nil {
 				t.Fatal(err)
@@ -132,29 +134,35 @@ func TestNothingSecretIsReported(t *testing.T) {
 }
 
 func TestTokensStayAtTheirOrigin(t *testing.T) {
-	d := deploy(t, fault{in: func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Host == host && r.URL.Path == "/mcp" && r.Header.Get("Authorization") != "" {
-				http.Redirect(w, r, "https://other.example.com/mcp", http.StatusTemporaryRedirect)
-				return
-			}
-			next.ServeHTTP(w, r)
-		})
-	}})
+	var here, elsewhere atomic.Int64
+	d := doctortest.Deploy(t, doctortest.Fault{
+		Certificate: func(c *x509.Certificate) { c.DNSNames = []string{doctortest.Host, "other.example.com"} },
+		In: func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.Host != doctortest.Host:
+					elsewhere.Add(1)
+				case r.URL.Path == "/mcp" && r.Header.Get("Authorization") != "":
+					here.Add(1)
+					http.Redirect(w, r, "https://other.example.com/mcp", http.StatusTemporaryRedirect)
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+		},
+	})
 	report := examine(t, d, nil)
 	if got := failing(report); got["cursor"] != "initialize" {
 		t.Errorf("who fails: %v", got)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.origins) > 0 { // those that were redirected never came to the handler that counts
-		t.Errorf("tokens went to %v", d.origins)
+	if here.Load() == 0 || elsewhere.Load() > 0 {
+		t.Errorf("%d requests here, %d elsewhere", here.Load(), elsewhere.Load())
 	}
 }
 
 func TestAnswersAreBounded(t *testing.T) {
 	var sent atomic.Int64
-	d := deploy(t, fault{over: over(pathDocument, func(w http.ResponseWriter, _ *http.Request) {
+	d := doctortest.Deploy(t, doctortest.Fault{Over: over(doctortest.PathDocument, func(w http.ResponseWriter, _ *http.Request) {
 		for chunk := bytes.Repeat([]byte(" "), 1<<16); ; {
 			n, err := w.Write(chunk)
 			if sent.Add(int64(n)); err != nil {
@@ -166,8 +174,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	if failing(report)["chatgpt"] != "resource-metadata" {
 		t.Errorf("who fails: %v", failing(report))
 	}
-	d.server.CloseClientConnections()
-	d.server.Close() // waits for the handler
+	d.Close()
 	if n := sent.Load(); n > 32<<20 {
 		t.Errorf("%d bytes were read", n)
 	}
@@ -175,9 +182,9 @@ func TestAnswersAreBounded(t *testing.T) {
 
 func TestRedirectsEnd(t *testing.T) {
 	var asked atomic.Int64
-	d := deploy(t, fault{over: over(pathDocument, func(w http.ResponseWriter, r *http.Request) {
+	d := doctortest.Deploy(t, doctortest.Fault{Over: over(doctortest.PathDocument, func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
-		http.Redirect(w, r, fmt.Sprintf("%s?n=%d", pathDocument, asked.Load()), http.StatusFound)
+		http.Redirect(w, r, fmt.Sprintf("%s?n=%d", doctortest.PathDocument, asked.Load()), http.StatusFound)
 	})})
 	examine(t, d, func(o *doctor.Options) { o.Profiles = []string{"codex"}; o.SignIn = nil })
 	if n := asked.Load(); n == 0 || n > 20 {
@@ -187,14 +194,14 @@ func TestRedirectsEnd(t *testing.T) {
 
 func TestRegistrationsAreTakenBackWhereThatIsPossible(t *testing.T) {
 	var made, gone atomic.Int64
-	d := deploy(t, fault{
-		edit: func(doc string, m map[string]any) {
+	d := doctortest.Deploy(t, doctortest.Fault{
+		Edit: func(doc string, m map[string]any) {
 			if doc == "registration" {
 				made.Add(1)
-				m["registration_client_uri"], m["registration_access_token"] = origin+"/register/it", "management"
+				m["registration_client_uri"], m["registration_access_token"] = doctortest.Origin+"/register/it", "management"
 			}
 		},
-		in: func(next http.Handler) http.Handler {
+		In: func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodDelete && r.URL.Path == "/register/it" && r.Header.Get("Authorization") == "Bearer management" {
 					gone.Add(1)
@@ -210,7 +217,7 @@ func TestRegistrationsAreTakenBackWhereThatIsPossible(t *testing.T) {
 }
 
 func TestAnAnswerOfAStrangerIsNotTaken(t *testing.T) {
-	d := deploy(t, fault{})
+	d := doctortest.Deploy(t, doctortest.Fault{})
 	report := examine(t, d, func(o *doctor.Options) {
 		o.Profiles = []string{"codex"}
 		o.SignIn = func(_ context.Context, address string) error {
@@ -226,7 +233,7 @@ func TestAnAnswerOfAStrangerIsNotTaken(t *testing.T) {
 			if res.StatusCode != http.StatusNotFound {
 				t.Errorf("a wrong state is answered with %s", res.Status)
 			}
-			return d.person(address)
+			return d.Person(address)
 		}
 	})
 	if got := failing(report); len(got) > 0 {
@@ -244,11 +251,11 @@ func TestWithoutAPersonTheWalkEndsBeforeTheSignIn(t *testing.T) {
 		"nobody registers": func(o *doctor.Options) { o.ClientID = "" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := fault{}
+			f := doctortest.Fault{}
 			if name == "nobody registers" {
-				f.registers = func(uris []string) bool { return !fromDoctor(uris[0]) }
+				f.Registers = func(uris []string) bool { return !doctortest.FromDoctor(uris[0]) }
 			}
-			report := examine(t, deploy(t, f), tune)
+			report := examine(t, doctortest.Deploy(t, f), tune)
 			if got := failing(report); len(got) > 0 || report.Failed() {
 				t.Errorf("who fails: %v", got)
 			}
@@ -267,8 +274,8 @@ func TestWithoutAPersonTheWalkEndsBeforeTheSignIn(t *testing.T) {
 func ignores(context.Context, string) error { return nil }
 
 func TestAClientThatWasGivenSignsIn(t *testing.T) {
-	d := deploy(t, fault{edit: set("server", "registration_endpoint", nil)})
-	d.clients["given"] = append([]string{"http://127.0.0.1/callback"}, allRedirects()...)
+	d := doctortest.Deploy(t, doctortest.Fault{Edit: doctortest.Set("server", "registration_endpoint", nil)})
+	d.Know("given", append([]string{"http://127.0.0.1/callback"}, allRedirects()...)...)
 	report := examine(t, d, func(o *doctor.Options) { o.ClientID = "given" })
 	if got := failing(report); len(got) > 0 || report.Failed() {
 		t.Errorf("who fails: %v\n%s", got, shown(t, report))
@@ -288,8 +295,8 @@ func TestQuestionsThatCannotBeMeant(t *testing.T) {
 		"no URL":            {"mcp.example.com/mcp", "codex"},
 		"another scheme":    {"ftp://mcp.example.com/mcp", "codex"},
 		"a user in the URL": {"https://me:secret@mcp.example.com/mcp", "codex"},
-		"a fragment":        {typed + "#x", "codex"},
-		"an unknown client": {typed, "netscape"},
+		"a fragment":        {doctortest.URL + "#x", "codex"},
+		"an unknown client": {doctortest.URL, "netscape"},
 	} {
 		_, err := doctor.Run(t.Context(), tc.address, doctor.Options{Profiles: []string{tc.as}})
 		if !errors.Is(err, doctor.ErrUsage) || strings.Contains(err.Error(), "secret") {
@@ -300,20 +307,20 @@ func TestQuestionsThatCannotBeMeant(t *testing.T) {
 
 func TestPrintSaysWhetherSomethingIsWrong(t *testing.T) {
 	for name, tc := range map[string]struct {
-		fault fault
+		fault doctortest.Fault
 		want  error
 		says  string
 	}{
-		"good":  {fault{}, nil, "\ncodex            works"},
-		"wrong": {fault{over: over("/token", status(405))}, doctor.ErrWrong, "\ncodex            fails at token-errors: 405"},
+		"good":  {doctortest.Fault{}, nil, "\ncodex            works"},
+		"wrong": {doctortest.Fault{Over: over("/token", doctortest.Status(405))}, doctor.ErrWrong, "\ncodex            fails at token-errors: 405"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := deploy(t, tc.fault)
+			d := doctortest.Deploy(t, tc.fault)
 			for _, asJSON := range []bool{false, true} {
-				o := d.options()
+				o := d.Options()
 				o.Profiles = []string{"codex"}
 				var out bytes.Buffer
-				if err := doctor.Print(t.Context(), &out, typed, o, asJSON); !errors.Is(err, tc.want) {
+				if err := doctor.Print(t.Context(), &out, doctortest.URL, o, asJSON); !errors.Is(err, tc.want) {
 					t.Errorf("json %v: %v", asJSON, err)
 				}
 				if !asJSON && !strings.Contains(out.String(), tc.says) {
@@ -339,7 +346,7 @@ func wantFields(t *testing.T, text []byte) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
 	}
-	if r.URL != typed || !slices.Equal(r.Clients, []string{"codex"}) || len(r.Outcomes) != 1 || r.Outcomes[0]["client"] != "codex" {
+	if r.URL != doctortest.URL || !slices.Equal(r.Clients, []string{"codex"}) || len(r.Outcomes) != 1 || r.Outcomes[0]["client"] != "codex" {
 		t.Errorf("%s", text)
 	}
 	for _, s := range r.Steps {
@@ -361,7 +368,7 @@ func TestTheGuideNamesEveryClientAndEveryStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	guide := string(text)
-	report := examine(t, deploy(t, fault{noAddr: true}), nil)
+	report := examine(t, doctortest.Deploy(t, doctortest.Fault{NoAddr: true}), nil)
 	for _, s := range report.Steps {
 		if !strings.Contains(guide, "`"+s.Name+"`") {
 			t.Errorf("the step %s is not in the guide", s.Name)
@@ -377,10 +384,20 @@ func TestTheGuideNamesEveryClientAndEveryStep(t *testing.T) {
 // TestWordsOfTheServerCannotMoveTheTerminal: what a deployment says of itself
 // is one line of plain characters.
 func TestWordsOfTheServerCannotMoveTheTerminal(t *testing.T) {
-	d := deploy(t, fault{edit: set("server", "issuer", "https://a\x1b[2J\u202e\n"+strings.Repeat("x", 5000))})
+	d := doctortest.Deploy(t, doctortest.Fault{Edit: doctortest.Set("server", "issuer", "https://a\x1b[2J\u202e\n"+strings.Repeat("x", 5000))})
 	report := examine(t, d, func(o *doctor.Options) { o.SignIn = nil })
 	text := shown(t, report)
 	if strings.ContainsAny(text, "\x1b\u202e") || strings.Contains(text, strings.Repeat("x", 500)) {
 		t.Errorf("%q", text)
 	}
+}
+
+func over(path string, h http.HandlerFunc) map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{path: h}
+}
+
+func answer(w http.ResponseWriter, code int, v map[string]any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(v)
 }

@@ -1,4 +1,10 @@
-package doctor_test
+// Package doctortest runs a real small deployment for tests: TLS with an
+// authority of its own, an authorization server, and a real MCP server behind
+// both. It is good, but for the one fault that it is given; Matrix lists faults
+// and which real clients fail by them.
+//
+// A faulty deployment says nothing of what is wrong with it.
+package doctortest
 
 import (
 	"context"
@@ -11,6 +17,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -33,16 +40,17 @@ import (
 	"mcp-oauth2-proxy/routing/routingtest"
 )
 
+// The public name of every deployment.
 const (
-	host   = "mcp.example.com"
-	origin = "https://" + host
-	typed  = origin + "/mcp"
+	Host   = "mcp.example.com"
+	Origin = "https://" + Host
+	URL    = Origin + "/mcp" // that people type
 )
 
-// A deployment is a real server: TLS, an authorization server, and a real MCP
+// A Deployment is a real server: TLS, an authorization server, and a real MCP
 // server behind both. It is good, but for the fault that a test gives it.
-type deployment struct {
-	fault
+type Deployment struct {
+	Fault
 	server *httptest.Server
 	mcp    http.Handler
 	roots  *x509.CertPool
@@ -53,32 +61,31 @@ type deployment struct {
 	codes   map[string]url.Values
 	access  map[string]bool
 	renewal map[string]bool
-	origins []string // that were sent a token
 }
 
-// A fault is what is not good about a deployment. The zero value is none.
-type fault struct {
-	addrs       []netip.Addr // of the name; default: one public IPv4 address
-	noAddr      bool
-	certificate func(*x509.Certificate)
-	alone       bool // the leaf is served without the intermediate
-	stranger    bool // the authority is not made known to the doctor
+// A Fault is what is not good about a deployment. The zero value is none.
+type Fault struct {
+	Addrs       []netip.Addr // of the name; default: one public IPv4 address
+	NoAddr      bool
+	Certificate func(*x509.Certificate)
+	Alone       bool // the leaf is served without the intermediate
+	Stranger    bool // the authority is not made known to the doctor
 
-	over      map[string]http.HandlerFunc          // served in place of a path
-	edit      func(doc string, m map[string]any)   // changes a document before it is served
-	challenge func(good string) string             // changes WWW-Authenticate
-	in        func(next http.Handler) http.Handler // stands in front of everything
+	Over      map[string]http.HandlerFunc          // served in place of a path
+	Edit      func(doc string, m map[string]any)   // changes a document before it is served
+	Challenge func(good string) string             // changes WWW-Authenticate
+	In        func(next http.Handler) http.Handler // stands in front of everything
 
-	registers    func(uris []string) bool // refuses a whole registration
-	noFetch      bool                     // client metadata documents cannot be fetched
-	comparePorts bool
-	resource     func(string) bool // refuses a resource
-	followAll    bool              // redirect URIs are not compared
-	iss          func(url.Values)
-	noRefresh    bool
-	refreshNeeds string // a parameter of a refresh
-	noTokens     bool   // the MCP server refuses the tokens
-	anyToken     bool   // it accepts any
+	Registers    func(uris []string) bool // refuses a whole registration
+	NoFetch      bool                     // client metadata documents cannot be fetched
+	ComparePorts bool
+	Resource     func(string) bool // refuses a resource
+	FollowAll    bool              // redirect URIs are not compared
+	Iss          func(url.Values)
+	NoRefresh    bool
+	RefreshNeeds string // a parameter of a refresh
+	NoTokens     bool   // the MCP server refuses the tokens
+	AnyToken     bool   // it accepts any
 }
 
 // documents are those of the clients that have one (where they are in reality).
@@ -88,28 +95,29 @@ var documents = map[string][]string{
 	"https://vscode.dev/oauth/client-metadata.json":       {"http://127.0.0.1:33418/", "https://vscode.dev/redirect"},
 }
 
-func deploy(t *testing.T, f fault) *deployment {
+// Deploy runs one until the test ends.
+func Deploy(t testing.TB, f Fault) *Deployment {
 	t.Helper()
-	d := &deployment{
-		fault: f, clients: map[string][]string{}, pending: map[string]url.Values{}, codes: map[string]url.Values{},
+	d := &Deployment{
+		Fault: f, clients: map[string][]string{}, pending: map[string]url.Values{}, codes: map[string]url.Values{},
 		access: map[string]bool{}, renewal: map[string]bool{},
 	}
 	upstream := routingtest.New(t, routingtest.Options{Era: routingtest.Sessions, Tools: []routingtest.Tool{{Name: "read_note", ReadOnly: true}}})
 	d.mcp = proxyTo(t, upstream.URL)
 	var h http.Handler = http.HandlerFunc(d.serve)
-	if f.in != nil {
-		h = f.in(h)
+	if f.In != nil {
+		h = f.In(h)
 	}
 	d.server = httptest.NewUnstartedServer(h)
 	d.server.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that fail are the point
 	d.server.TLS, d.roots = certified(t, f)
 	d.server.EnableHTTP2 = true
 	d.server.StartTLS()
-	t.Cleanup(func() { d.server.CloseClientConnections(); d.server.Close() })
+	t.Cleanup(d.Close)
 	return d
 }
 
-func proxyTo(t *testing.T, address string) http.Handler {
+func proxyTo(t testing.TB, address string) http.Handler {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
@@ -164,7 +172,7 @@ func sign(template *x509.Certificate, by signer, key *ecdsa.PrivateKey) *x509.Ce
 }
 
 // certified is the TLS configuration, and the authorities that clients know.
-func certified(t *testing.T, f fault) (*stdtls.Config, *x509.CertPool) {
+func certified(t testing.TB, f Fault) (*stdtls.Config, *x509.CertPool) {
 	t.Helper()
 	root, between := authority()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -172,35 +180,64 @@ func certified(t *testing.T, f fault) (*stdtls.Config, *x509.CertPool) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "leaf"}, DNSNames: []string{host},
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "leaf"}, DNSNames: []string{Host},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(900 * time.Hour),
 	}
-	if f.certificate != nil {
-		f.certificate(template)
+	if f.Certificate != nil {
+		f.Certificate(template)
 	}
 	served := stdtls.Certificate{Certificate: [][]byte{sign(template, between, key).Raw, between.cert.Raw}, PrivateKey: key}
-	if f.alone {
+	if f.Alone {
 		served.Certificate = served.Certificate[:1]
 	}
 	roots := x509.NewCertPool()
-	if !f.stranger {
+	if !f.Stranger {
 		roots.AddCert(root.cert)
 	}
 	return &stdtls.Config{Certificates: []stdtls.Certificate{served}}, roots
 }
 
-// options let a doctor find the deployment, and a person sign in.
-func (d *deployment) options() doctor.Options {
+// Addr is where it listens, whatever the name.
+func (d *Deployment) Addr() string { return d.server.Listener.Addr().String() }
+
+// Close ends it before the test does, and waits for what it is doing.
+func (d *Deployment) Close() {
+	d.server.CloseClientConnections()
+	d.server.Close()
+}
+
+// Know makes a client known that nobody registered.
+func (d *Deployment) Know(id string, redirects ...string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.clients[id] = redirects
+}
+
+// Left is how many tokens are still good.
+func (d *Deployment) Left() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.access) + len(d.renewal)
+}
+
+// Authority is the certificate that clients trust, as PEM.
+func (d *Deployment) Authority() []byte {
+	root, _ := authority()
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.cert.Raw})
+}
+
+// Options let a doctor find the deployment, and a person sign in.
+func (d *Deployment) Options() doctor.Options {
 	return doctor.Options{
 		CA: d.roots, Idle: 20 * time.Millisecond, SignInWait: 20 * time.Second,
-		SignIn: func(_ context.Context, address string) error { return d.person(address) },
+		SignIn: func(_ context.Context, address string) error { return d.Person(address) },
 		Dial:   d.dial,
 		Lookup: func(context.Context, string) ([]netip.Addr, error) {
 			switch {
-			case d.noAddr:
+			case d.NoAddr:
 				return nil, errors.New("no such host")
-			case d.addrs != nil:
-				return d.addrs, nil
+			case d.Addrs != nil:
+				return d.Addrs, nil
 			}
 			return []netip.Addr{netip.MustParseAddr("203.0.113.7")}, nil
 		},
@@ -208,15 +245,15 @@ func (d *deployment) options() doctor.Options {
 }
 
 // dial leads every https address to the deployment; nothing listens elsewhere.
-func (d *deployment) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+func (d *Deployment) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	if _, port, _ := net.SplitHostPort(addr); port != "443" {
 		return nil, errors.New("connection refused")
 	}
 	return (&net.Dialer{}).DialContext(ctx, network, d.server.Listener.Addr().String())
 }
 
-// person signs in: one page, one button.
-func (d *deployment) person(address string) error {
+// Person signs in: one page, one button.
+func (d *Deployment) Person(address string) error {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return err
@@ -242,19 +279,14 @@ func (d *deployment) person(address string) error {
 	if err != nil || !found {
 		return fmt.Errorf("the page is %s: %s", page.Status, text)
 	}
-	done, err := browser.PostForm(origin+"/approve", url.Values{"r": {id}})
+	done, err := browser.PostForm(Origin+"/approve", url.Values{"r": {id}})
 	if err != nil {
 		return err
 	}
 	return done.Body.Close()
 }
 
-func (d *deployment) serve(w http.ResponseWriter, r *http.Request) {
-	if auth := r.Header.Get("Authorization"); auth != "" {
-		d.mu.Lock()
-		d.origins = append(d.origins, r.Host)
-		d.mu.Unlock()
-	}
+func (d *Deployment) serve(w http.ResponseWriter, r *http.Request) {
 	if kind := kindOf(r.URL.Path); kind != "" {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		w.Header().Set("Access-Control-Allow-Headers", "Content-Type, MCP-Protocol-Version, Accept, Authorization")
@@ -263,7 +295,7 @@ func (d *deployment) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if h := d.over[r.URL.Path]; h != nil {
+	if h := d.Over[r.URL.Path]; h != nil {
 		h(w, r)
 		return
 	}
@@ -271,9 +303,9 @@ func (d *deployment) serve(w http.ResponseWriter, r *http.Request) {
 	case "/mcp":
 		d.call(w, r)
 	case "/.well-known/oauth-protected-resource/mcp":
-		d.document(w, "resource", d.resourceDocument(typed))
+		d.document(w, "resource", d.resourceDocument(URL))
 	case "/.well-known/oauth-protected-resource":
-		d.document(w, "root resource", d.resourceDocument(origin))
+		d.document(w, "root resource", d.resourceDocument(Origin))
 	case "/.well-known/oauth-authorization-server":
 		d.document(w, "server", d.serverDocument())
 	case "/.well-known/openid-configuration":
@@ -311,21 +343,21 @@ func answer(w http.ResponseWriter, status int, v map[string]any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-func (d *deployment) document(w http.ResponseWriter, name string, m map[string]any) {
-	if d.edit != nil {
-		d.edit(name, m)
+func (d *Deployment) document(w http.ResponseWriter, name string, m map[string]any) {
+	if d.Edit != nil {
+		d.Edit(name, m)
 	}
 	answer(w, http.StatusOK, m)
 }
 
-func (d *deployment) resourceDocument(resource string) map[string]any {
-	return map[string]any{"resource": resource, "authorization_servers": []string{origin}, "scopes_supported": []string{"notes:read"}}
+func (d *Deployment) resourceDocument(resource string) map[string]any {
+	return map[string]any{"resource": resource, "authorization_servers": []string{Origin}, "scopes_supported": []string{"notes:read"}}
 }
 
-func (d *deployment) serverDocument() map[string]any {
+func (d *Deployment) serverDocument() map[string]any {
 	return map[string]any{
-		"issuer": origin, "authorization_endpoint": origin + "/authorize", "token_endpoint": origin + "/token",
-		"registration_endpoint": origin + "/register", "revocation_endpoint": origin + "/revoke", "jwks_uri": origin + "/jwks",
+		"issuer": Origin, "authorization_endpoint": Origin + "/authorize", "token_endpoint": Origin + "/token",
+		"registration_endpoint": Origin + "/register", "revocation_endpoint": Origin + "/revoke", "jwks_uri": Origin + "/jwks",
 		"scopes_supported": []string{"notes:read", "offline_access"}, "response_types_supported": []string{"code"},
 		"grant_types_supported":                          []string{"authorization_code", "refresh_token"},
 		"token_endpoint_auth_methods_supported":          []string{"none", "client_secret_basic"},
@@ -335,22 +367,22 @@ func (d *deployment) serverDocument() map[string]any {
 	}
 }
 
-func (d *deployment) call(w http.ResponseWriter, r *http.Request) {
+func (d *Deployment) call(w http.ResponseWriter, r *http.Request) {
 	token, sent := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	d.mu.Lock()
-	good := sent && (d.anyToken || d.access[token] && !d.noTokens)
+	good := sent && (d.AnyToken || d.access[token] && !d.NoTokens)
 	d.mu.Unlock()
 	if good {
 		d.mcp.ServeHTTP(w, r)
 		return
 	}
-	parts := fmt.Sprintf(`resource_metadata="%s/.well-known/oauth-protected-resource/mcp", scope="notes:read"`, origin)
+	parts := fmt.Sprintf(`resource_metadata="%s/.well-known/oauth-protected-resource/mcp", scope="notes:read"`, Origin)
 	if sent {
 		parts = `error="invalid_token", ` + parts
 	}
 	value := "Bearer " + parts
-	if d.challenge != nil {
-		value = d.challenge(value)
+	if d.Challenge != nil {
+		value = d.Challenge(value)
 	}
 	if value != "" {
 		w.Header().Set("WWW-Authenticate", value)
@@ -358,7 +390,7 @@ func (d *deployment) call(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusUnauthorized, map[string]any{"error": "unauthorized"})
 }
 
-func (d *deployment) registration(w http.ResponseWriter, r *http.Request) {
+func (d *Deployment) registration(w http.ResponseWriter, r *http.Request) {
 	var said map[string]any
 	var uris []string
 	if err := json.NewDecoder(r.Body).Decode(&said); err == nil {
@@ -366,7 +398,7 @@ func (d *deployment) registration(w http.ResponseWriter, r *http.Request) {
 			uris = append(uris, uri.(string))
 		}
 	}
-	if d.registers != nil && !d.registers(uris) {
+	if d.Registers != nil && !d.Registers(uris) {
 		answer(w, http.StatusBadRequest, map[string]any{"error": "invalid_redirect_uri"})
 		return
 	}
@@ -375,25 +407,25 @@ func (d *deployment) registration(w http.ResponseWriter, r *http.Request) {
 	d.clients[id] = uris
 	d.mu.Unlock()
 	said["client_id"] = id
-	if d.edit != nil {
-		d.edit("registration", said)
+	if d.Edit != nil {
+		d.Edit("registration", said)
 	}
 	answer(w, http.StatusCreated, said)
 }
 
 // known says whether a redirect URI belongs to a client.
-func (d *deployment) known(id, redirect string) bool {
+func (d *Deployment) known(id, redirect string) bool {
 	d.mu.Lock()
 	uris := d.clients[id]
 	d.mu.Unlock()
-	if uris == nil && !d.noFetch {
+	if uris == nil && !d.NoFetch {
 		uris = documents[id]
 	}
-	if uris != nil && d.followAll {
+	if uris != nil && d.FollowAll {
 		return true
 	}
 	return slices.ContainsFunc(uris, func(uri string) bool {
-		return uri == redirect || !d.comparePorts && withoutPort(uri) == withoutPort(redirect)
+		return uri == redirect || !d.ComparePorts && withoutPort(uri) == withoutPort(redirect)
 	})
 }
 
@@ -407,12 +439,12 @@ func withoutPort(uri string) string {
 	return uri
 }
 
-func (d *deployment) authorization(w http.ResponseWriter, r *http.Request) {
+func (d *Deployment) authorization(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	resource := q.Get("resource")
-	good := resource == "" || strings.HasPrefix(resource, origin)
-	if d.resource != nil {
-		good = d.resource(resource)
+	good := resource == "" || strings.HasPrefix(resource, Origin)
+	if d.Resource != nil {
+		good = d.Resource(resource)
 	}
 	w.Header().Set("Content-Type", "text/html")
 	if !d.known(q.Get("client_id"), q.Get("redirect_uri")) || !good || q.Get("code_challenge_method") != "S256" {
@@ -420,7 +452,7 @@ func (d *deployment) authorization(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "<h1>This app cannot be connected</h1>")
 		return
 	}
-	if d.followAll && strings.Contains(q.Get("redirect_uri"), ".invalid") {
+	if d.FollowAll && strings.Contains(q.Get("redirect_uri"), ".invalid") {
 		http.Redirect(w, r, q.Get("redirect_uri")+"?error=access_denied", http.StatusSeeOther)
 		return
 	}
@@ -431,20 +463,20 @@ func (d *deployment) authorization(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `<form method="post" action="/approve"><input type="hidden" name="r" value="%s"><button>Allow</button></form>`, id)
 }
 
-func (d *deployment) approve(w http.ResponseWriter, r *http.Request) {
+func (d *Deployment) approve(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	q := d.pending[r.FormValue("r")]
 	code := rand.Text()
 	d.codes[code] = q
 	d.mu.Unlock()
-	back := url.Values{"code": {code}, "state": {q.Get("state")}, "iss": {origin}}
-	if d.iss != nil {
-		d.iss(back)
+	back := url.Values{"code": {code}, "state": {q.Get("state")}, "iss": {Origin}}
+	if d.Iss != nil {
+		d.Iss(back)
 	}
 	http.Redirect(w, r, q.Get("redirect_uri")+"?"+back.Encode(), http.StatusSeeOther)
 }
 
-func (d *deployment) token(w http.ResponseWriter, r *http.Request) {
+func (d *Deployment) token(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		answer(w, http.StatusMethodNotAllowed, map[string]any{"error": "invalid_request"})
 		return
@@ -462,7 +494,7 @@ func (d *deployment) token(w http.ResponseWriter, r *http.Request) {
 		}
 	case "refresh_token":
 		good := d.renewal[r.FormValue("refresh_token")]
-		if !good || d.refreshNeeds != "" && r.FormValue(d.refreshNeeds) == "" {
+		if !good || d.RefreshNeeds != "" && r.FormValue(d.RefreshNeeds) == "" {
 			answer(w, http.StatusBadRequest, map[string]any{"error": "invalid_grant"})
 			return
 		}
@@ -471,7 +503,7 @@ func (d *deployment) token(w http.ResponseWriter, r *http.Request) {
 	access, refresh := "access-"+rand.Text(), "refresh-"+rand.Text()
 	d.access[access] = true
 	said := map[string]any{"access_token": access, "token_type": "Bearer", "expires_in": 3600, "scope": "notes:read"}
-	if !d.noRefresh {
+	if !d.NoRefresh {
 		d.renewal[refresh] = true
 		said["refresh_token"] = refresh
 	}
@@ -479,7 +511,7 @@ func (d *deployment) token(w http.ResponseWriter, r *http.Request) {
 }
 
 // revoke ends everything: there is one grant.
-func (d *deployment) revoke(w http.ResponseWriter, _ *http.Request) {
+func (d *Deployment) revoke(w http.ResponseWriter, _ *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	clear(d.access)
