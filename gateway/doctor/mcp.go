@@ -106,37 +106,58 @@ const noToken = "no access token"
 func (c *client) hasToken() bool { return c.session != nil && c.session.granted.Access != "" }
 
 // initialize begins a session as clients of the revisions before 2026-07-28 do.
+// The first one is kept; those of other revisions only show how the server
+// answers them.
 func (c *client) initialize(ctx context.Context) finding {
 	if !c.hasToken() {
 		return skip(noToken)
 	}
-	return c.once("initialize", func() finding {
-		a := c.withToken(ctx, c.session.mcp, http.MethodPost, c.target.Path, initializeBody(c.Protocol))
-		m, err := readMessage(a)
-		if err != nil {
-			if _, modernErr := c.discover(ctx); modernErr == nil {
-				return warn("it speaks %s only; older clients are turned away: %v", modern, err).by("MCP 2026-07-28 versioning").
-					fixed("let the MCP server accept initialize as well")
-			}
-			f := wrong("%v", err).by("MCP 2025-11-25 lifecycle").fixed("look at the log of the MCP server")
-			if a.status == http.StatusUnauthorized {
-				f = f.by(mcpAuthorization + ", Token Handling").fixed("accept the token that the authorization server issued: issuer, audience and clock")
-			}
-			return f.ends()
-		}
-		var said struct {
-			Protocol string `json:"protocolVersion"`
-		}
-		if err := json.Unmarshal(m.Result, &said); err != nil || said.Protocol == "" {
-			return wrong("no protocolVersion in the result").by("MCP 2025-11-25 lifecycle").fixed("look at the MCP server").ends()
-		}
-		c.session.mcp = mcpSession{id: a.header.Get("Mcp-Session-Id"), protocol: plain(said.Protocol)}
-		done := c.withToken(ctx, c.session.mcp, http.MethodPost, c.target.Path, initializedBody)
-		if done.err != nil || done.status/100 != 2 {
-			return wrong("notifications/initialized is answered with %s", done).by("MCP 2025-11-25 lifecycle").fixed("answer 202")
-		}
-		return ok("protocol version %s", c.session.mcp.protocol)
-	})
+	return c.once("initialize "+c.Protocol, func() finding { return c.begin(ctx) })
+}
+
+const lifecycle = "MCP 2025-11-25 lifecycle"
+
+func (c *client) begin(ctx context.Context) finding {
+	a := c.withToken(ctx, mcpSession{}, http.MethodPost, c.target.Path, initializeBody(c.Protocol))
+	m, err := readMessage(a)
+	if err != nil {
+		return c.turnedAway(ctx, a, err)
+	}
+	var said struct {
+		Protocol string `json:"protocolVersion"`
+	}
+	if err := json.Unmarshal(m.Result, &said); err != nil || said.Protocol == "" {
+		return wrong("no protocolVersion in the result").by(lifecycle).fixed("look at the MCP server").ends()
+	}
+	begun := mcpSession{id: a.header.Get("Mcp-Session-Id"), protocol: plain(said.Protocol)}
+	if said.Protocol > c.Protocol { // they are dates
+		c.leave(ctx, begun)
+		return wrong("asked for %s, it answers %s, which the client does not know", c.Protocol, begun.protocol).by(lifecycle+", Version Negotiation").
+			fixed("let the MCP server speak %s too", c.Protocol).ends()
+	}
+	done := c.withToken(ctx, begun, http.MethodPost, c.target.Path, initializedBody)
+	if done.err != nil || done.status/100 != 2 {
+		return wrong("notifications/initialized is answered with %s", done).by(lifecycle).fixed("answer 202").ends()
+	}
+	if c.session.mcp.protocol == "" {
+		c.session.mcp = begun
+	} else {
+		c.leave(ctx, begun)
+	}
+	return ok("protocol version %s", begun.protocol)
+}
+
+// turnedAway says why there is no session.
+func (c *client) turnedAway(ctx context.Context, a *answer, err error) finding {
+	if _, modernErr := c.discover(ctx); modernErr == nil {
+		return warn("it speaks %s only; older clients are turned away: %v", modern, err).by("MCP 2026-07-28 versioning").
+			fixed("let the MCP server accept initialize as well")
+	}
+	f := wrong("%v", err).by(lifecycle).fixed("look at the log of the MCP server")
+	if a.status == http.StatusUnauthorized {
+		f = f.by(mcpAuthorization + ", Token Handling").fixed("accept the token that the authorization server issued: issuer, audience and clock")
+	}
+	return f.ends()
 }
 
 func (c *client) toolsList(ctx context.Context) finding {
@@ -239,8 +260,13 @@ func (c *client) hangUp(ctx context.Context) {
 	if c.session.stream != nil {
 		c.session.stream.end()
 	}
-	if c.session.mcp.id != "" {
-		c.withToken(ctx, c.session.mcp, http.MethodDelete, c.target.Path, nil)
-	}
+	c.leave(ctx, c.session.mcp)
 	c.session.mcp = mcpSession{}
+}
+
+// leave ends an MCP session. Servers need not let clients do that.
+func (c *client) leave(ctx context.Context, in mcpSession) {
+	if in.id != "" {
+		c.withToken(ctx, in, http.MethodDelete, c.target.Path, nil)
+	}
 }

@@ -108,24 +108,38 @@ func (s *site) portNumber() string {
 }
 
 func (s *site) connect(ctx context.Context) finding {
-	var failed []string
+	var failed, untried []string
 	for _, ip := range s.addrs {
 		conn, err := s.dialTo(ctx, net.JoinHostPort(ip.String(), s.portNumber()))
-		if err != nil {
+		switch {
+		case err == nil:
+			_ = conn.Close()
+		case ip.Is6() && !ipv6(): // says nothing about the deployment
+			untried = append(untried, ip.String())
+		default:
 			failed = append(failed, fmt.Sprintf("%s: %v", ip, short(err)))
-			continue
 		}
-		_ = conn.Close()
 	}
 	switch {
+	case len(untried) == len(s.addrs):
+		return skip("this machine has no IPv6, and the name has nothing else").ends()
 	case len(failed) == 0:
 		return ok("port %s answers", s.portNumber())
-	case len(failed) < len(s.addrs):
+	case len(failed)+len(untried) < len(s.addrs):
 		return warn("not at every address: %s", strings.Join(failed, "; ")).
 			fixed("serve at every address of the name, or take the others out of the DNS")
 	}
 	return wrong("%s", strings.Join(failed, "; ")).
 		fixed("start the server, and let port %s through the firewall and the router", s.portNumber()).ends()
+}
+
+// ipv6 says whether this machine could reach an address of IPv6 at all.
+func ipv6() bool {
+	addrs, err := net.InterfaceAddrs()
+	return err != nil || slices.ContainsFunc(addrs, func(a net.Addr) bool {
+		prefix, err := netip.ParsePrefix(a.String())
+		return err == nil && prefix.Addr().Is6() && prefix.Addr().IsGlobalUnicast()
+	})
 }
 
 func (s *site) dialTo(ctx context.Context, addr string) (net.Conn, error) {

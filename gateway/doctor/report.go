@@ -77,7 +77,7 @@ func (r *Report) conclude() {
 }
 
 // maxSeen bounds what is repeated of somebody else's words.
-const maxSeen = 200
+const maxSeen = 400
 
 // plain makes somebody else's words fit for a terminal: one line, bounded, no
 // control or direction characters.

@@ -102,8 +102,12 @@ func (f finding) fixed(format string, args ...any) finding {
 	return f
 }
 
-// ends says that the client cannot go on from here, if something is wrong.
-func (f finding) ends() finding { f.fatal = f.result == Wrong; return f }
+// ends says that the client cannot go on from here, if something is wrong or
+// could not be tried.
+func (f finding) ends() finding {
+	f.fatal = f.result == Skipped || f.result == Wrong && !f.unsafe
+	return f
+}
 
 // matters leaves a fault wrong for those clients that fail by it, and makes it
 // a remark for the others.

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -11,8 +12,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"mcp-oauth2-proxy/gateway/doctor/doctortest"
 )
 
 // patient is a gateway of the built program for a doctor to look at: https with
@@ -111,4 +115,60 @@ func TestDoctorAnswersInJSONAndByItsExitCode(t *testing.T) {
 	fails(t, []string{"doctor"}, 2, "doctor takes URL")
 	fails(t, []string{"doctor", address, "--as", "netscape"}, 2, "netscape")
 	fails(t, []string{"doctor", address, "--ca", "/nowhere"}, 2, "--ca: open /nowhere")
+}
+
+// TestDoctorAgreesWithRealClients lets two releases of the TypeScript SDK walk
+// through every faulty deployment: they fail where the doctor says that their
+// profile fails, and nowhere else. Left out is what they do not do here: run in a
+// browser, mind their streams, stay connected, look a name up.
+func TestDoctorAgreesWithRealClients(t *testing.T) {
+	for profile, sdk := range map[string][]string{
+		"inspector":      {"@modelcontextprotocol/sdk", "http://localhost:6274/oauth/callback", "http://127.0.0.1:6276/oauth/callback"},
+		"sdk-2025-03-26": {"sdk-2025-03-26", "http://localhost:3334/oauth/callback"},
+	} {
+		t.Run(profile, func(t *testing.T) {
+			t.Parallel()
+			type deployment struct {
+				Name    string `json:"name"`
+				URL     string `json:"url"`
+				Address string `json:"address"`
+				CA      string `json:"ca,omitempty"`
+			}
+			var all []deployment
+			want := map[string]bool{}
+			for _, row := range doctortest.Matrix() {
+				if slices.Contains([]string{"dns", "cors", "stream", "idle", "refresh", "refresh-token"}, row.Step) || row.Name == "token errors are pages" {
+					continue
+				}
+				d := doctortest.Deploy(t, row.Fault)
+				one := deployment{Name: row.Name, URL: doctortest.URL, Address: d.Addr()}
+				if !row.Fault.Stranger {
+					one.CA = string(d.Authority())
+				}
+				all, want[row.Name] = append(all, one), slices.Contains(row.Fails, profile)
+			}
+			input, err := json.Marshal(all)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := nodeCommand(t, "walk.mjs", sdk...)
+			cmd.Stdin = bytes.NewReader(input)
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			var got map[string]*string
+			if err := json.Unmarshal(out, &got); err != nil || len(got) != len(all) || len(all) < 30 {
+				t.Fatalf("%d of %d answers: %v\n%s", len(got), len(all), err, out)
+			}
+			for name, failed := range got {
+				switch {
+				case want[name] && failed == nil:
+					t.Errorf("%s: the doctor says that it fails, and it works", name)
+				case !want[name] && failed != nil:
+					t.Errorf("%s: the doctor says that it works, and it fails: %s", name, *failed)
+				}
+			}
+		})
+	}
 }

@@ -1,9 +1,12 @@
 package doctortest
 
 import (
+	"bytes"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -114,7 +117,12 @@ func streams(h func(w http.ResponseWriter, r *http.Request, next http.Handler)) 
 
 // buffering is a proxy that answers when all is there, which of a stream is
 // never.
-func buffering(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() }
+func buffering(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	all := httptest.NewRecorder()
+	next.ServeHTTP(all, r)
+	w.WriteHeader(all.Code)
+	_, _ = all.Body.WriteTo(w)
+}
 
 // cutting sends the header, and ends.
 func cutting(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
@@ -395,7 +403,23 @@ func tokenRows() []Row {
 		{Name: "a refresh is never accepted", Why: "as without refresh token", Step: "refresh", Fails: staying, Warns: everybody(staying...),
 			Fault: Fault{RefreshNeeds: "what nobody sends"}},
 		{Name: "the MCP server refuses the tokens", Why: "signing in was for nothing", Step: "initialize", Fails: everybody(), Fault: Fault{NoTokens: true}},
+		{Name: "the MCP server does not know the oldest revision", Why: "a client ends a session of a revision that it does not know", Step: "initialize",
+			Fails: only("sdk-2025-03-26"), Fault: Fault{In: forgetting("2025-03-26")}},
 		{Name: "no revocation endpoint", Why: "no client uses it", Step: "revoke", Warns: everybody(), Fault: Fault{Edit: Set("server", "revocation_endpoint", nil)}},
+	}
+}
+
+// forgetting makes the MCP server believe that it is asked for a revision that
+// never was.
+func forgetting(protocol string) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if body, err := io.ReadAll(r.Body); err == nil {
+				body = bytes.ReplaceAll(body, []byte(`"protocolVersion":"`+protocol+`"`), []byte(`"protocolVersion":"1999-01-01"`))
+				r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+			}
+			next.ServeHTTP(w, r)
+		})
 	}
 }
 
