@@ -1,0 +1,127 @@
+//go:build e2e
+
+package attack
+
+// An edit replaces a text that is in a file exactly once.
+type edit struct{ file, old, new string }
+
+// A mutant is the program without one of its checks. Where two checks guard the
+// same thing, and each would do alone, both go at once: to remove one of them
+// changes nothing that anybody could see.
+type mutant struct {
+	name  string
+	edits []edit
+}
+
+func one(name, file, old, new string) mutant { return mutant{name, []edit{{file, old, new}}} }
+
+// mutants are the checks that guard the invariants, by where they are.
+var mutants = []mutant{
+	// Cookies and browsers.
+	one("cookie: prefix and Secure", "auth/browser.go", `c.Name, c.Secure = "__Host-"+c.Name, true`, ``),
+	one("cookie: HttpOnly", "auth/browser.go", `HttpOnly: true, SameSite`, `SameSite`),
+	one("cookie: SameSite", "auth/browser.go", `SameSite: http.SameSiteLaxMode`, `SameSite: http.SameSiteNoneMode`),
+	{"cookie: its own name and host", []edit{
+		{"auth/browser.go", `return []byte(strconv.Itoa(len(b.origin)) + b.origin + name)`, `return []byte(strconv.Itoa(len(name[:0])))`},
+		{"auth/consent.go", `what.Request.Issuer != s.issuer() || `, ``},
+	}},
+	one("form: origin of a consent", "auth/server.go", `r.POST("/consent", s.decide, s.sameOrigin)`, `r.POST("/consent", s.decide)`),
+	one("form: origin of a sign-in", "auth/server.go", `r.POST("/signin", s.signin, s.sameOrigin)`, `r.POST("/signin", s.signin)`),
+	one("form: origin of an account's", "auth/server.go", `r.POST("/account", s.account, s.sameOrigin)`, `r.POST("/account", s.account)`),
+
+	// The authorization request.
+	one("authorize: PKCE", "auth/authorize.go", "case req.CodeChallenge == \"\":\n", "case false:\n").also("auth/authorize.go", `case q.Get("code_challenge_method") != "S256":`, `case req.CodeChallenge != "" && q.Get("code_challenge_method") != "S256":`).also("auth/authorize.go", `case !s256(req.CodeChallenge):`, `case req.CodeChallenge != "" && !s256(req.CodeChallenge):`),
+	one("authorize: S256", "auth/authorize.go", `case q.Get("code_challenge_method") != "S256":`, `case false:`),
+	one("authorize: a parameter twice", "auth/authorize.go", `case len(values) > 1 && !slices.Contains(repeatable, name):`, `case false:`),
+	one("authorize: the resource is here", "auth/authorize.go", "if _, ok := s.Route.Audience(r); !ok {\n\t\t\treturn \"\", \"invalid_target\"", "if _, ok := s.Route.Audience(r); !ok {\n\t\t\treturn \"\", \"\""),
+	one("authorize: the redirect URI is registered", "auth/clients/client.go", "\treturn \"\", &Error{Code: InvalidRedirectURI, Description: \"redirect_uri is not one that this client registered\"}", "\treturn uri, nil"),
+	one("authorize: no redirect before consent", "auth/authorize.go", `if client.Kind == clients.KindConfigured || !strings.HasPrefix(req.RedirectURI, "https://") {`, `if client != nil {`),
+	one("authorize: the client is this host's", "auth/clients/registered.go", "mac.Write([]byte(issuer)) // a URL, so the NUL ends it without doubt\n", "_ = issuer\n"),
+	one("authorize: the answer names its issuer", "auth/errors.go", `params.Set("iss", s.issuer())`, ``),
+
+	// Consent.
+	one("consent: only what is offered", "auth/consent.go", `case !subset(ticked, names), s.Route.Pinned`, `case s.Route.Pinned`),
+	one("consent: not more than before", "auth/consent.go", `provable && subset(wants, a.before.Scopes) &&`, `provable &&`),
+	one("consent: a client on the computer proves nothing", "auth/consent.go", `!a.changed && provable &&`, `!a.changed && (provable || true) &&`),
+	one("consent: prompt=consent", "auth/consent.go", `if asks(a.req, "consent") {`, `if false {`),
+	one("consent: somebody said yes before", "auth/consent.go", `a.user != nil && a.again && left >= 0`, `a.user != nil && left >= 0`).also("auth/consent.go", `provable && subset(wants, a.before.Scopes) &&`, `provable &&`),
+
+	// The sign-in.
+	one("callback: the state is the one that was sent", "auth/grants/request.go", `same := state != "" && a.Attempt.State != "" && subtle.ConstantTimeCompare([]byte(state), []byte(a.Attempt.State)) == 1`, `same := state != "" || subtle.ConstantTimeCompare(nil, nil) == 0`),
+	one("callback: a state is spent", "auth/grants/request.go", "\t\ta.Attempt = Attempt{}\n\t\treturn same", "\t\treturn same"),
+	one("callback: the answer's issuer", "auth/idp/callback.go", `if issuer != "" && iss != issuer &&`, `if false && iss != issuer &&`),
+	one("callback: fresh secrets", "auth/grants/request.go", `return Attempt{provider, prefix + random(), random(), random()}`, `return Attempt{provider, prefix + random(), "nonce-that-is-always-the-same", random()}`),
+	one("ID token: nonce", "auth/idp/idtoken.go", `case nonce == "" || token.Nonce == "":`, `case nonce == "never":`).also("auth/idp/idtoken.go", `case subtle.ConstantTimeCompare([]byte(nonce), []byte(token.Nonce)) != 1:`, `case subtle.ConstantTimeCompare(nil, nil) != 1:`),
+	one("ID token: audience", "auth/idp/idtoken.go", `&oidc.Config{ClientID: clientID,`, `&oidc.Config{SkipClientIDCheck: true,`),
+	one("ID token: issuer", "auth/idp/idtoken.go", `&oidc.Config{ClientID: clientID,`, `&oidc.Config{SkipIssuerCheck: true, ClientID: clientID,`),
+	one("ID token: signature", "auth/idp/idtoken.go", `&oidc.Config{ClientID: clientID,`, `&oidc.Config{InsecureSkipSignatureCheck: true, ClientID: clientID,`),
+	one("ID token: expiry", "auth/idp/idtoken.go", `&oidc.Config{ClientID: clientID,`, `&oidc.Config{SkipExpiryCheck: true, ClientID: clientID,`),
+	one("ID token: authorized party", "auth/idp/idtoken.go", `case azp != "" && azp != clientID:`, `case false:`),
+	one("userinfo: the same subject", "auth/idp/oidc.go", `if sub := info.text("sub"); sub == "" || sub != c.text("sub") {`, `if sub := info.text("sub"); sub == "" {`),
+	one("identity: the address is verified", "auth/idp/claims.go", `if !c.yes("email_verified") {`, `if false {`),
+	one("identity: who may enter", "auth/welcome.go", "	if err := p.Allow(who); err != nil {\n\t\treturn err\n\t}\n", "	_ = p.Allow(who)\n"),
+	one("identity: a provider's names are its own", "auth/idp/naming.go", `id.Subject = n.provider + ":" + id.ID`, `id.Subject = id.ID`),
+	one("session: one host's", "auth/grants/session.go", `if s.Issuer != issuer {`, `if false {`),
+	one("session: it ends", "auth/grants/session.go", "	if err := g.sessions.Delete(ctx, secret); err != nil {", "	if err := error(nil); secret == \"\" {"),
+
+	// Codes and refresh tokens.
+	one("code: one client's", "auth/grants/code.go", `case c.Grant.ClientID != r.ClientID || c.Grant.Issuer != r.Issuer:`, `case c.Grant.Issuer != r.Issuer:`),
+	one("code: one host's", "auth/grants/code.go", `case c.Grant.ClientID != r.ClientID || c.Grant.Issuer != r.Issuer:`, `case c.Grant.ClientID != r.ClientID:`),
+	one("code: its redirect URI", "auth/grants/code.go", `case r.RedirectURI != "" && r.RedirectURI != c.Grant.RedirectURI:`, `case false:`),
+	one("code: its verifier", "auth/grants/code.go", `case !verifies(c.Challenge, r.Verifier):`, `case false && !verifies(c.Challenge, r.Verifier):`),
+	one("code: once", "auth/grants/code.go", "f, token, err = g.refound(ctx, c)", "err = nil"),
+	one("code: a replay ends its grant", "auth/grants/code.go", "	if err := g.End(ctx, f.Grant.ID); err != nil {\n\t\treturn err\n\t}\n\treturn fmt.Errorf(\"%w: %w: the code\"", "	return fmt.Errorf(\"%w: %w: the code\""),
+	one("refresh token: one client's", "auth/grants/family.go", `case f.Grant.ClientID != u.ClientID || f.Grant.Issuer != u.Issuer:`, `case f.Grant.Issuer != u.Issuer:`),
+	one("refresh token: one host's", "auth/grants/family.go", `case f.Grant.ClientID != u.ClientID || f.Grant.Issuer != u.Issuer:`, `case f.Grant.ClientID != u.ClientID:`),
+	one("refresh token: an old one is refused", "auth/grants/family.go", "			return nil, 0, ErrReplayed\n", "			successor = f.successor(t)\n"),
+	one("refresh token: an old one ends the grant", "auth/grants/family.go", "		if err := g.End(ctx, t.grant()); err != nil {\n\t\t\treturn Grant{}, \"\", err\n\t\t}\n", ""),
+	one("refresh token: it ends with its grant", "auth/grants/family.go", `case !f.Ended.IsZero():`, `case false:`),
+	one("refresh: not more than was granted", "auth/token.go", "	if !subset(asked, granted) {\n", "	if false {\n"),
+	one("client: its secret", "auth/clients/authenticate.go", `if subtle.ConstantTimeCompare(sum(c.Secret), want) != 1 {`, `if subtle.ConstantTimeCompare(sum(c.Secret), want) > 1 {`).also("auth/clients/authenticate.go", `if c.Secret == "" || len(want) == 0 {`, `if len(want) == 0 {`),
+	one("revocation: only one's own", "auth/revoke.go", `if err == nil && t.ClientID == client.ID {`, `if err == nil {`),
+
+	// Access tokens.
+	one("access token: one host's", "auth/access/verify.go", "	case t.Issuer != issuer:\n", "	case false:\n").also("auth/access/verify.go", "	if c.Issuer != issuer {\n", "	if false {\n").also("auth/access/verify.go", `case !slices.Contains(t.Audience, audience):`, `case !slices.Contains(t.Audience, audience) && false:`),
+	one("access token: signature", "auth/access/verify.go", `payload, err := jws.Verify([]byte(raw), jws.WithKey(key.Algorithm, key.Key))`, "payload, err := base64.RawURLEncoding.DecodeString(strings.Split(raw, \".\")[1])\n\t_, _ = jws.Verify([]byte(raw), jws.WithKey(key.Algorithm, key.Key))"),
+	one("access token: it ends with its grant", "auth/access/verify.go", "	case revoked:\n", "	case false:\n"),
+	one("access token: there is one", "gateway/call.go", "	if h.route.Public {\n", "	if h.route.Public || req.Header.Get(\"Authorization\") == \"\" {\n"),
+
+	// What reaches an MCP server.
+	one("call: tools within the scopes", "routing/policy.go", `case len(scopes) > 0 && !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(has, s) }):`, `case false:`),
+	one("call: a key twice", "routing/mcp/scan.go", `if !s.keys.add(mark, key) {`, `if false && !s.keys.add(mark, key) {`),
+	one("call: another origin", "gateway/handler.go", `!s.origins.allow(req.Header.Get("Origin"), route.Origin) {`, `false {`),
+	one("call: a service worker", "gateway/handler.go", `if req.Header.Get("Service-Worker") == "script" {`, `if false {`),
+	one("call: the host of a header", "gateway/handler.go", `len(forwarded) == 1 && s.trusts(peer(r)) {`, `len(forwarded) == 1 {`),
+	one("call: paths that are listed", "routing/route.go", "	for _, listed := range r.config.Paths {\n\t\tif below(plain, listed) {\n\t\t\treturn true\n\t\t}\n\t}\n\treturn false", "	return true"),
+	one("call: one reading of a path", "routing/route.go", "	if clean := path.Clean(\"/\" + plain); clean != plain && clean+\"/\" != plain {\n", "	if clean := path.Clean(\"/\" + plain); clean == \"never\" {\n").also("routing/route.go", "	if strings.Count(plain, \"/\") != strings.Count(p, \"/\") {\n", "	if false {\n"),
+	one("call: our own paths", "gateway/call.go", `if auth.Owns(req.URL.Path) {`, `if false && auth.Owns(req.URL.Path) {`),
+	one("call: TRACE", "routing/proxy.go", `case req.Method == http.MethodTrace || req.Method == http.MethodConnect:`, `case req.Method == http.MethodConnect:`),
+	one("call: somebody else's session", "routing/session.go", `return id, hmac.Equal([]byte(r.tag(id, caller)), []byte(seen[end+1:]))`, `return id, hmac.Equal(nil, nil) || r.tag(id, caller) == ""`),
+	one("call: headers of identity", "routing/headers.go", "		if r.foreign(name) {\n", "		if false && r.foreign(name) {\n"),
+	one("call: headers in disguise", "routing/headers.go", "			c, odd = '-', true\n", "			odd = true\n"),
+	one("call: our cookies", "routing/headers.go", "	r.dropCookies(h)\n", ""),
+	one("call: a token where none belongs", "routing/headers.go", `if r.config.Authorization == "none" && !r.Public {`, `if false {`),
+
+	// What an MCP server answers.
+	one("answer: our cookies", "routing/answer.go", `cookies = slices.DeleteFunc(cookies, r.ownSetCookie)`, `cookies = slices.DeleteFunc(cookies, func(string) bool { return false })`),
+	one("answer: headers that speak for us", "routing/answer.go", "		if r.kept(name) {\n", "		if false && r.kept(name) {\n"),
+	one("answer: sandbox", "routing/answer.go", `append(h["Content-Security-Policy"], "sandbox")`, `h["Content-Security-Policy"]`),
+	one("answer: nosniff", "routing/answer.go", `h["X-Content-Type-Options"] = []string{"nosniff"}`, ``),
+	one("answer: a 401 of the MCP server", "routing/exchange.go", `if res.StatusCode == http.StatusUnauthorized && !x.route.Public {`, `if false {`).also("routing/answer.go", "		if r.kept(name) {\n", "		if false && r.kept(name) {\n"),
+
+	// What people see, and what strangers name.
+	one("page: escaping", "web/web.go", `"html/template"`, `"text/template"`),
+	one("page: characters that are not seen", "web/text.go", `case invisible(r):`, `case false:`).also("routing/clean.go", `case hidden(c) || c == utf8.RuneError:`, `case c == utf8.RuneError:`),
+	one("page: headers", "web/headers.go", `h.Set("Content-Security-Policy", policy)`, ``),
+	one("page: frames", "web/headers.go", `h.Set("X-Frame-Options", "DENY")`, ``),
+	one("page: sharing", "gateway/cors.go", `case kindPage, kindForwardAuth:`, `case kindForwardAuth:`).also("gateway/cors.go", `case kindMetadata:`, `case kindMetadata, kindPage:`),
+	one("redirect: nobody is told of the URL", "auth/server.go", `h.Set("Referrer-Policy", "no-referrer")`, ``),
+	one("registration: redirect URIs that harm", "auth/clients/redirect.go", `case neverSchemes[u.Scheme]:`, `case false:`).also("auth/clients/redirect.go", "	return errors.New(\"its scheme is not one that is known", "	return nil\n}\n\nfunc unknownScheme() error {\n	return errors.New(\"its scheme is not one that is known"),
+	one("fetch: special-use addresses", "auth/clients/addresses.go", `network != "tcp4" && network != "tcp6" || !public(to.Addr())`, `network != "tcp4" && network != "tcp6"`),
+}
+
+// also adds an edit.
+func (m mutant) also(file, old, new string) mutant {
+	m.edits = append(m.edits, edit{file, old, new})
+	return m
+}

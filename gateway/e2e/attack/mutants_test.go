@@ -1,0 +1,123 @@
+//go:build e2e
+
+package attack
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// apply writes the changed copies of a mutant's files, and the overlay that
+// puts them in the place of the originals.
+func (m mutant) apply(dir string) (overlay string, err error) {
+	changed := map[string]string{}
+	for _, e := range m.edits {
+		text, done := changed[e.file]
+		if !done {
+			b, err := os.ReadFile(filepath.Join(root, e.file))
+			if err != nil {
+				return "", err
+			}
+			text = string(b)
+		}
+		if n := strings.Count(text, e.old); n != 1 {
+			return "", fmt.Errorf("%s: %s has this %d times, not once: %s", m.name, e.file, n, e.old)
+		}
+		changed[e.file] = strings.Replace(text, e.old, e.new, 1)
+	}
+	replace := map[string]string{}
+	for file, text := range changed {
+		original, err := filepath.Abs(filepath.Join(root, file))
+		if err != nil {
+			return "", err
+		}
+		replace[original] = filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
+		if err := os.WriteFile(replace[original], []byte(text), 0o600); err != nil {
+			return "", err
+		}
+	}
+	b, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	overlay = filepath.Join(dir, "overlay.json")
+	return overlay, os.WriteFile(overlay, b, 0o600)
+}
+
+// TestEveryMutantFitsTheSource: a check that was moved or rewritten takes its
+// mutant along.
+func TestEveryMutantFitsTheSource(t *testing.T) {
+	names := map[string]bool{}
+	for _, m := range mutants {
+		if _, err := m.apply(t.TempDir()); err != nil {
+			t.Error(err)
+		}
+		if names[m.name] {
+			t.Errorf("%s is there twice", m.name)
+		}
+		names[m.name] = true
+	}
+	t.Logf("%d mutants", len(mutants))
+}
+
+// chosen are the mutants of this run: all of them, those that are asked for, or
+// a few.
+func chosen(rng *rand.Rand) []mutant {
+	if part := os.Getenv("MUTANT"); part != "" {
+		return slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool { return !strings.Contains(m.name, part) })
+	}
+	if long() {
+		return mutants
+	}
+	const sample = 4
+	var few []mutant
+	for _, i := range rng.Perm(len(mutants))[:sample] {
+		few = append(few, mutants[i])
+	}
+	return few
+}
+
+// TestTheAttackerBreaksEveryMutant measures the attacker: who does not notice
+// that a check is gone, does not prove that it is there.
+func TestTheAttackerBreaksEveryMutant(t *testing.T) {
+	seed := uint64(number("ATTACK_SEED", int(rand.Uint32())))
+	few := chosen(rand.New(rand.NewPCG(seed, 12)))
+	if len(few) == 0 {
+		t.Fatal("no such mutant")
+	}
+	table := make([]string, len(few))
+	for i, m := range few {
+		t.Run(m.name, func(t *testing.T) {
+			overlay, err := m.apply(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := fmt.Sprint("mutant-", i)
+			bin, err := build(name, overlay)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = os.Remove(bin) }() // they are large
+			w := newWorld(t, bin, seed)
+			k := w.explore(number("ATTACK_STEPS", 20000))
+			if k.breached == nil {
+				t.Fatalf("it lives after %d steps, %d states (seed %d)", k.steps, len(k.states), seed)
+			}
+			table[i] = fmt.Sprintf("| %s | %s | %s | %d |", m.name, k.breached.invariant, k.last, k.steps)
+			t.Logf("%s: %s", k.breached.invariant, k.breached.what)
+		})
+	}
+	report := fmt.Sprintf("| mutant | what breaks | by | after steps |\n|---|---|---|---|\n%s\n%d of %d mutants, seed %d", strings.Join(table, "\n"), len(few), len(mutants), seed)
+	t.Log("\n" + report)
+	if file := os.Getenv("MUTANT_REPORT"); file != "" {
+		if err := os.WriteFile(file, []byte(report+"\n"), 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+}
