@@ -30,6 +30,7 @@ type outcome struct {
 // called is told once of every request with a good token, when its answer has
 // ended. It is the one place that counts and records calls.
 func (h *host) called(ctx context.Context, o *outcome) {
+	h.countCalls(ctx, o)
 	if o.denied == nil && !h.g.config.Audit.ToolCalls {
 		return
 	}
@@ -54,6 +55,23 @@ func (h *host) concluded(c echo.Context, t *access.Token, began time.Time, denie
 		o.in = max(0, c.Request().ContentLength) // it was refused before it was kept
 	}
 	h.called(c.Request().Context(), &o)
+}
+
+// countCalls counts the calls of tools there were, and says in the trace which.
+func (h *host) countCalls(ctx context.Context, o *outcome) {
+	counted := false
+	for i := range o.calls {
+		if o.calls[i].Tool == "" {
+			continue
+		}
+		tool, listed := h.route.Tool(o.calls[i].Tool)
+		h.metrics.tools.called(tool, listed, o.denied == nil)
+		if !counted {
+			traceTool(ctx, tool, listed)
+			h.metrics.tools.time.Observe(o.took.Seconds())
+		}
+		counted = true
+	}
 }
 
 // recordCalls writes a line for each call of a tool. A body that could not be

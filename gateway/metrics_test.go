@@ -69,23 +69,29 @@ func grown(was, is map[string]float64) map[string]float64 {
 }
 
 // wantGrowth runs fn and wants that these series grow by it, and no others of
-// their names.
+// their names. An answer may be there before it is counted.
 func wantGrowth(t testing.TB, g *Gateway, fn func(), want map[string]float64) {
 	t.Helper()
-	was := samples(t, g)
-	fn()
-	more := grown(was, samples(t, g))
 	names := map[string]bool{}
 	for series := range want {
 		name, _, _ := strings.Cut(series, "{")
 		names[name] = true
 	}
-	maps.DeleteFunc(more, func(series string, _ float64) bool {
-		name, _, _ := strings.Cut(series, "{")
-		return !names[name]
-	})
-	if !maps.Equal(more, want) {
-		t.Errorf("counted %v, want %v", more, want)
+	was := samples(t, g)
+	fn()
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		more := grown(was, samples(t, g))
+		maps.DeleteFunc(more, func(series string, _ float64) bool {
+			name, _, _ := strings.Cut(series, "{")
+			return !names[name]
+		})
+		if maps.Equal(more, want) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("counted %v, want %v", more, want)
+			return
+		}
 	}
 }
 
@@ -110,16 +116,7 @@ func TestRequestsAreCountedByHostKindAndStatus(t *testing.T) {
 		"a host that is none":  {func() { f.get(t, "https://other.example.com/token") }, count("unknown", "unknown", "421")},
 		"a host that is empty": {func() { f.get(t, notes+"/mcp", "Host", ".") }, count("unknown", "unknown", "421")},
 	} {
-		t.Run(name, func(t *testing.T) {
-			// Of a histogram only the count is exact.
-			was := samples(t, f.Gateway)
-			tc.ask()
-			more := grown(was, samples(t, f.Gateway))
-			maps.DeleteFunc(more, func(s string, _ float64) bool { return !strings.HasPrefix(s, "http_request_duration_seconds_count") })
-			if !maps.Equal(more, map[string]float64{tc.want: 1}) {
-				t.Errorf("counted %v, want %s", more, tc.want)
-			}
-		})
+		t.Run(name, func(t *testing.T) { wantGrowth(t, f.Gateway, tc.ask, map[string]float64{tc.want: 1}) })
 	}
 }
 
@@ -135,16 +132,9 @@ func TestAStatusThatIsNoneIsCountedByItsClass(t *testing.T) {
 	}
 	f := newFixture(t, before(o))
 	token := f.tokenOf(t, ada, "client-1")
-	want := map[string]float64{}
-	was := samples(t, f.Gateway)
 	for status, class := range map[string]string{"200": "200", "299": "2xx", "418": "418", "431": "431", "499": "4xx", "599": "5xx", "799": "7xx", "999": "9xx"} {
-		f.say(t, token, "{}", "X-Want", status)
-		want[`http_request_duration_seconds_count{host="notes.example.com",kind="call",status="`+class+`"}`]++
-	}
-	more := grown(was, samples(t, f.Gateway))
-	maps.DeleteFunc(more, func(s string, _ float64) bool { return !strings.HasPrefix(s, "http_request_duration_seconds_count") })
-	if !maps.Equal(more, want) {
-		t.Errorf("counted %v, want %v", more, want)
+		wantGrowth(t, f.Gateway, func() { f.say(t, token, "{}", "X-Want", status) },
+			map[string]float64{`http_request_duration_seconds_count{host="notes.example.com",kind="call",status="` + class + `"}`: 1})
 	}
 }
 
@@ -460,23 +450,26 @@ func TestTenThousandPathsHostsToolsAndClientsAddNoSeries(t *testing.T) {
 		}
 		most = max(most, len(samples(t, f.Gateway)))
 	}
-	is := samples(t, f.Gateway)
-	for series := range is {
+	counted := func() (n float64) {
+		for series, value := range grown(was, samples(t, f.Gateway)) {
+			if strings.HasPrefix(series, "http_request_duration_seconds_count") {
+				n += value
+			}
+		}
+		return n
+	}
+	for deadline := time.Now().Add(5 * time.Second); counted() != 10_000; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%g requests were counted", counted())
+		}
+	}
+	for series := range samples(t, f.Gateway) {
 		if _, there := was[series]; !there {
 			t.Errorf("%s is new", series)
 		}
 	}
 	if most > len(was) {
 		t.Errorf("there were up to %d series, %d before", most, len(was))
-	}
-	var counted float64
-	for series, value := range grown(was, is) {
-		if strings.HasPrefix(series, "http_request_duration_seconds_count") {
-			counted += value
-		}
-	}
-	if counted != 10_000 {
-		t.Errorf("%g requests were counted", counted)
 	}
 }
 
@@ -524,6 +517,55 @@ func TestMetricsAreNamedAsPrometheusWants(t *testing.T) {
 	}
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func TestCallsOfToolsAreCountedByWhetherTheyWerePassedOn(t *testing.T) {
+	f := newFixture(t)
+	_, tok := f.connected(t, "notes:read")
+	at := func(calls float64, counted ...string) map[string]float64 {
+		want := map[string]float64{`mcp_tool_call_duration_seconds_count{host="notes.example.com"}`: calls}
+		for i := 0; i < len(counted); i += 2 {
+			want[fmt.Sprintf("mcp_tool_calls_total{decision=%q,host=%q,tool=%q}", counted[i+1], "notes.example.com", counted[i])]++
+		}
+		return want
+	}
+	for name, tc := range map[string]struct {
+		ask  func()
+		want map[string]float64
+	}{
+		"one that is granted":           {func() { f.call(t, notes, tok.access, "read_note") }, at(1, "read_note", "allowed")},
+		"one that is not":               {func() { f.call(t, notes, tok.access, "delete_note") }, at(1, "delete_note", "denied")},
+		"one that no scope covers":      {func() { f.call(t, notes, tok.access, "ping") }, at(1, "ping", "allowed")},
+		"one that is not there":         {func() { f.call(t, notes, tok.access, "made_up") }, at(1, "other", "allowed")},
+		"one in another case":           {func() { f.call(t, notes, tok.access, "READ_NOTE") }, at(1, "read_note", "allowed")},
+		"several, of which one may not": {func() { f.say(t, tok.access, batch) }, at(1, "read_note", "denied", "delete_note", "denied")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			was := samples(t, f.Gateway)
+			tc.ask()
+			// What a histogram sums up is not told beforehand.
+			for deadline := time.Now().Add(5 * time.Second); ; {
+				more := grown(was, samples(t, f.Gateway))
+				maps.DeleteFunc(more, func(s string, _ float64) bool {
+					return !strings.HasPrefix(s, "mcp_tool_calls_total") && !strings.HasPrefix(s, "mcp_tool_call_duration_seconds_count")
+				})
+				if maps.Equal(more, tc.want) {
+					return
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("counted %v, want %v", more, tc.want)
+				}
+			}
+		})
+	}
+	f.say(t, tok.access, initialize) // is no call of a tool
+	is := samples(t, f.Gateway)
+	f.say(t, tok.access, initialize)
+	for series := range grown(is, samples(t, f.Gateway)) {
+		if strings.HasPrefix(series, "mcp_tool_") {
+			t.Errorf("%s has grown", series)
+		}
 	}
 }
 

@@ -64,6 +64,19 @@ func spanName(method, route string) string {
 	return strings.TrimSuffix(method+" "+route, " ")
 }
 
+// traceTool names the tool that a request calls, if it is one that the MCP
+// server lists.
+func traceTool(ctx context.Context, tool string, listed bool) {
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return
+	}
+	span.SetAttributes(keyMethod.String("tools/call"))
+	if listed {
+		span.SetAttributes(keyTool.String(tool))
+	}
+}
+
 // methodName is a method, of those there are.
 func methodName(m string) string {
 	switch m {
@@ -172,5 +185,10 @@ func (b *spanBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// keyResult is what came of a step; no convention has a name for it.
-const keyResult attribute.Key = "mcp_oauth2_proxy.result"
+// Attributes that semconv has not: those of the conventions for MCP, which are
+// still being written, and what came of a step.
+const (
+	keyMethod attribute.Key = "mcp.method.name"
+	keyTool   attribute.Key = "gen_ai.tool.name"
+	keyResult attribute.Key = "mcp_oauth2_proxy.result"
+)

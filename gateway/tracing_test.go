@@ -83,6 +83,21 @@ func (r *receiver) traced(t testing.TB, g *Gateway) []*tracepb.Span {
 	return slices.Clone(r.spans)
 }
 
+// until is traced once want holds: an answer may be there before its span ends.
+func (r *receiver) until(t testing.TB, g *Gateway, want func(*tracepb.Span) bool) []*tracepb.Span {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		if spans := r.traced(t, g); slices.ContainsFunc(spans, want) || time.Now().After(deadline) {
+			return spans
+		}
+	}
+}
+
+// isCall is true of the span of a call.
+func isCall(s *tracepb.Span) bool {
+	return s.GetKind() == server && strings.HasSuffix(s.GetName(), " /*")
+}
+
 // named is the last span of a name and kind.
 func named(t testing.TB, spans []*tracepb.Span, kind tracepb.Span_SpanKind, name string) *tracepb.Span {
 	t.Helper()
@@ -144,11 +159,11 @@ func TestACallIsATrace(t *testing.T) {
 	_, tok := f.connected(t, "notes:read")
 	f.call(t, notes, tok.access, "read_note", "User-Agent", "secret-agent")
 	_, traceID, parent, flags := f.traceparent(t)
-	spans := r.traced(t, f.Gateway)
+	spans := r.until(t, f.Gateway, isCall)
 	request := named(t, spans, server, "POST /*")
 	wantAttributes(t, request, map[string]string{
 		"http.request.method": "POST", "http.route": "/*", "http.response.status_code": "200", "server.address": "notes.example.com",
-		"url.scheme": "https", "network.protocol.version": "1.1", "error.type": "",
+		"url.scheme": "https", "mcp.method.name": "tools/call", "gen_ai.tool.name": "read_note", "network.protocol.version": "1.1", "error.type": "",
 	})
 	if hex.EncodeToString(request.GetTraceId()) != traceID || len(request.GetParentSpanId()) != 0 || flags != "01" {
 		t.Errorf("the span of the request is %v, and the MCP server was told %s, flags %s", request, traceID, flags)
@@ -209,7 +224,7 @@ func TestSpansHoldNoSecretAndNothingRaw(t *testing.T) {
 	f.get(t, "https://told.example.com/")
 	c.refresh(t, tok.refresh).tokens(t)
 	f.ask(t, http.MethodPost, notes+"/token", "grant_type=told", "Authorization", basic("told", "told"))
-	spans := r.traced(t, f.Gateway)
+	spans := r.until(t, f.Gateway, func(s *tracepb.Span) bool { return s.GetName() == "HTTP /*" })
 	named(t, spans, server, "HTTP /*")
 	named(t, spans, server, "GET /.well-known/oauth-protected-resource/*")
 	named(t, spans, server, "POST /token")
@@ -253,9 +268,14 @@ func TestATraceOfTheCallerGoesOnButWeDecideWhatIsKept(t *testing.T) {
 			if last.Get("Tracestate") != "vendor=1" || last.Get("Baggage") != "" {
 				t.Errorf("the MCP server got tracestate %q and baggage %q", last.Get("Tracestate"), last.Get("Baggage"))
 			}
-			kept := slices.ContainsFunc(r.traced(t, f.Gateway), func(s *tracepb.Span) bool {
+			ours := func(s *tracepb.Span) bool {
 				return hex.EncodeToString(s.GetTraceId()) == id && hex.EncodeToString(s.GetParentSpanId()) == from
-			})
+			}
+			spans := r.traced(t, f.Gateway)
+			if tc.want == "01" {
+				spans = r.until(t, f.Gateway, ours)
+			}
+			kept := slices.ContainsFunc(spans, ours)
 			if kept != (tc.want == "01") {
 				t.Errorf("it is kept: %t", kept)
 			}

@@ -34,6 +34,14 @@ func (c Catalogue) Names() []string {
 	return names
 }
 
+// Tool returns the name of a tool as the MCP server spells it, and whether it
+// lists that tool, as far as it was asked. It asks nobody.
+func (r *Route) Tool(name string) (string, bool) {
+	x := r.catalogue.held.Load().index
+	name = x.name(name)
+	return name, x.lists(name)
+}
+
 // Covers returns the scopes that a broader one includes: those whose tools are
 // some, but not all, of its own.
 func (c Catalogue) Covers(scope string) []string {

@@ -49,6 +49,12 @@ func (x *index) name(tool string) string {
 	return tool
 }
 
+// lists tells whether the MCP server has a tool of that name, as name has it.
+func (x *index) lists(tool string) bool {
+	_, listed := x.digests[tool]
+	return listed || len(x.scopes[tool]) > 0
+}
+
 // covering returns the scopes of which any allows the tool.
 func (x *index) covering(tool string) []string { return x.scopes[x.name(tool)] }
 
