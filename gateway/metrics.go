@@ -52,6 +52,11 @@ func (m *metrics) gauge(name, help string, labels []string, read func(is func(va
 	m.registry.MustRegister(reading{prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue, read})
 }
 
+// counter is gauge for a number that never falls.
+func (m *metrics) counter(name, help string, read func() float64) {
+	m.registry.MustRegister(reading{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, func(is func(float64, ...string)) { is(read()) }})
+}
+
 // Describe implements prometheus.Collector.
 func (r reading) Describe(out chan<- *prometheus.Desc) { out <- r.desc }
 

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"mcp-oauth2-proxy/auth/audit"
 	"mcp-oauth2-proxy/auth/idp/idptest"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -353,6 +354,38 @@ func TestWhatIsKeptElsewhereIsRead(t *testing.T) {
 	f.forward(t, time.Hour) // and another key signs
 	if is := samples(t, f.Gateway)["signing_key_age_seconds"]; is != 0 {
 		t.Errorf("the age of a new key is %g", is)
+	}
+}
+
+func TestAnAuditLogThatCannotKeepUpIsSeen(t *testing.T) {
+	f := newFixture(t)
+	if is := samples(t, f.Gateway); is["audit_wait_seconds_total"] != 0 {
+		t.Fatalf("somebody has waited before: %v", is)
+	}
+	f.audited.mu.Lock() // the file takes nothing
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 5000 {
+			f.audit.Record(t.Context(), audit.Reloaded)
+		}
+	}()
+	// Full, and still full when looked at again: somebody waits.
+	deadline := time.Now().Add(10 * time.Second)
+	for full := 0; full < 3 && time.Now().Before(deadline); {
+		if samples(t, f.Gateway)["audit_queue_length"] >= 1024 {
+			full++
+		}
+	}
+	f.audited.mu.Unlock()
+	<-done
+	if is := samples(t, f.Gateway)["audit_wait_seconds_total"]; is <= 0 {
+		t.Errorf("nobody has waited: %g", is)
+	}
+	for samples(t, f.Gateway)["audit_queue_length"] != 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("the queue does not become empty")
+		}
 	}
 }
 

@@ -18,6 +18,12 @@ func (g *Gateway) watch() {
 			is(g.now().Sub(since).Seconds())
 		}
 	})
+	g.metrics.gauge("audit_queue_length", "Events that wait to be written to the audit log.", nil, func(is func(float64, ...string)) {
+		is(float64(g.audit.Waiting()))
+	})
+	g.metrics.counter("audit_wait_seconds_total", "For how long requests have waited for a place in the queue of the audit log.", func() float64 {
+		return g.audit.Waited().Seconds()
+	})
 	revision := revision()
 	g.metrics.gauge("build_info", "1; the labels say what is running.", []string{"version", "revision", "go_version", "fips"}, func(is func(float64, ...string)) {
 		is(1, g.o.Version, revision, runtime.Version(), strconv.FormatBool(fips140.Enabled()))
