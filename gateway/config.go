@@ -27,6 +27,7 @@ type Config struct {
 	Audit   AuditConfig
 	Tracing TracingConfig
 	Logging LoggingConfig
+	Web     WebConfig
 
 	redirectURLs []*regexp.Regexp // proxy.allowedRedirectURLs
 	given        map[string]bool  // the keys that somebody wrote, without the indexes of lists

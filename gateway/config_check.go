@@ -20,6 +20,7 @@ func (c *Config) check(f *configFaults) {
 	c.checkTimes(f)
 	c.checkStore(f)
 	c.checkTracing(f)
+	c.Web.check(f)
 	f.oneOf("token.algorithm", c.Token.Algorithm, "RS256", "ES256")
 	f.oneOf("logging.level", c.Logging.Level, "debug", "info", "warn", "error")
 	f.oneOf("logging.format", c.Logging.Format, "json", "text")

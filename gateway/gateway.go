@@ -110,7 +110,7 @@ func NewLog(w io.Writer, c LoggingConfig) *slog.Logger {
 func (g *Gateway) open(ctx context.Context) error {
 	c := g.config
 	var err error
-	if g.pages, err = web.New(web.Brand{}); err != nil {
+	if g.pages, err = c.Web.pages(); err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
 	if err := g.openAudit(); err != nil {

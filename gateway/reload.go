@@ -66,6 +66,7 @@ func needsRestart(was, is *Config) error {
 		{"audit", was.Audit, is.Audit},
 		{"tracing", was.Tracing, is.Tracing},
 		{"logging", was.Logging, is.Logging},
+		{"web", was.Web, is.Web},
 	} {
 		if !reflect.DeepEqual(part.was, part.is) {
 			errs = append(errs, fmt.Errorf("%s: a change needs a restart", part.key))
