@@ -6,6 +6,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -76,7 +77,7 @@ func command() *cobra.Command {
 	root.AddCommand(
 		serve, demoCommand(), checkCommand(), doctorCommand(), hashPasswordCommand(),
 		connectionsCommand(), revokeCommand(), rotateKeysCommand(),
-		backupCommand(), migrateStoreCommand(),
+		backupCommand(), migrateStoreCommand(), auditCommand(),
 		selfsignedCACommand(), healthCommand(), versionCommand(),
 	)
 	for _, c := range append(root.Commands(), root) {
@@ -140,7 +141,8 @@ func serveCommand() *cobra.Command {
 	}
 }
 
-// reloadOnHangup reads the configuration again on SIGHUP.
+// reloadOnHangup reads the configuration again on SIGHUP, and opens the audit
+// file again, which somebody may have moved away.
 func reloadOnHangup(ctx context.Context, g *gateway.Gateway, path string) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -150,6 +152,7 @@ func reloadOnHangup(ctx context.Context, g *gateway.Gateway, path string) {
 		case <-ctx.Done():
 			return
 		case <-hangups:
+			g.ReopenAudit(ctx)
 			g.ReloadFrom(ctx, path, os.Environ())
 		}
 	}
@@ -403,6 +406,63 @@ func exactly(names ...string) cobra.PositionalArgs {
 		}
 		return usage(fmt.Errorf("%s takes %s", c.CommandPath(), strings.Join(names, " and ")))
 	}
+}
+
+func auditCommand() *cobra.Command {
+	c := &cobra.Command{Use: "audit", Short: "Verify the audit log", Args: none, RunE: func(c *cobra.Command, _ []string) error {
+		return usage(errors.New("audit takes verify FILE or keys"))
+	}}
+	c.AddCommand(auditVerifyCommand(), &cobra.Command{
+		Use: "keys", Short: "Print what the audit log is verified against, for --keys on another machine", Args: none,
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, _, err := load(c)
+			if err != nil {
+				return err
+			}
+			trust, err := gateway.Manage(config).AuditTrust(c.Context())
+			if err != nil {
+				return err
+			}
+			return json.NewEncoder(c.OutOrStdout()).Encode(trust)
+		},
+	})
+	return c
+}
+
+func auditVerifyCommand() *cobra.Command {
+	c := &cobra.Command{Use: "verify FILE", Short: "Name the first line that is not as it was written", Args: exactly("FILE")}
+	keys := c.Flags().String("keys", "", "what `audit keys` wrote; default: ask the running gateway")
+	mixed := c.Flags().Bool("mixed", false, "FILE has other lines too, such as the log, or lines of several replicas")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		trust, err := auditTrust(c, *keys)
+		if err != nil {
+			return err
+		}
+		f, err := os.Open(args[0]) // after the keys: what is remembered is in the file
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		reports, err := gateway.VerifyAudit(f, trust, *mixed)
+		if err != nil {
+			return err
+		}
+		return gateway.DescribeAudit(c.OutOrStdout(), args[0], reports)
+	}
+	return c
+}
+
+// auditTrust is what an audit log is verified against, from a file or from the
+// running gateway.
+func auditTrust(c *cobra.Command, file string) (gateway.AuditTrust, error) {
+	if file != "" {
+		return gateway.ReadAuditTrust(file)
+	}
+	config, _, err := load(c)
+	if err != nil {
+		return gateway.AuditTrust{}, err
+	}
+	return gateway.Manage(config).AuditTrust(c.Context())
 }
 
 func selfsignedCACommand() *cobra.Command {

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -212,8 +213,9 @@ func (s *Server) grantRefused(ctx context.Context, client *clients.Client, what 
 	if errors.As(err, &e) {
 		return e
 	}
-	if errors.Is(err, grants.ErrReplayed) {
-		s.Audit.Record(ctx, audit.GrantReplayed, audit.Host(s.Route.Host), audit.Client(client.ID), audit.Cause(err))
+	var replay *grants.Replay
+	if errors.As(err, &replay) {
+		s.Audit.Record(ctx, audit.GrantReplayed, audit.Host(s.Route.Host), audit.Client(client.ID), audit.Grant(replay.Grant), audit.Cause(err))
 	}
 	return ofGrants(what, err)
 }
@@ -313,6 +315,15 @@ func (s *Server) clientCredentials(c echo.Context, client *clients.Client, form 
 	return s.issue(ctx, audit.TokenIssued, gr, scopes, "")
 }
 
+// claims are what the audit log says of a token: what it says of itself.
+func claims(t access.Token) []slog.Attr {
+	return []slog.Attr{
+		audit.Client(t.ClientID), audit.Subject(t.Subject), audit.Grant(t.Grant), audit.Scope(t.Scopes), audit.Text("jti", t.ID),
+		audit.Text("aud", strings.Join(t.Audience, " ")), audit.Count("iat", t.IssuedAt.Unix()), audit.Count("exp", t.Expiry.Unix()),
+		audit.Text("email", t.Email), audit.Text("preferred_username", t.PreferredUsername), audit.Text("groups", strings.Join(t.Groups, " ")),
+	}
+}
+
 // issue mints the access token of a grant. A token says exactly what was granted.
 func (s *Server) issue(ctx context.Context, event audit.Event, gr grants.Grant, scopes []string, refreshToken string) (*tokenAnswer, error) {
 	raw, t, err := s.Minter.Mint(ctx, access.Token{
@@ -323,7 +334,7 @@ func (s *Server) issue(ctx context.Context, event audit.Event, gr grants.Grant, 
 	if err != nil {
 		return nil, broken("the token", err)
 	}
-	s.Audit.Record(ctx, event, audit.Host(s.Route.Host), audit.Client(gr.ClientID), audit.Subject(t.Subject), audit.Grant(gr.ID), audit.Scope(scopes), audit.Text("jti", t.ID))
+	s.Audit.Record(ctx, event, append([]slog.Attr{audit.Host(s.Route.Host)}, claims(t)...)...)
 	return &tokenAnswer{
 		AccessToken: raw, TokenType: "Bearer", ExpiresIn: int64(t.Expiry.Sub(t.IssuedAt) / time.Second),
 		RefreshToken: refreshToken, Scope: strings.Join(scopes, " "), Details: t.Details,

@@ -224,16 +224,19 @@ func (g *Gateway) revoke(ctx context.Context, v Revocation) (int, error) {
 	}
 	subjects := map[string]bool{v.User: v.User != ""}
 	owners := map[string]bool{}
+	var matched []grants.Grant
 	n, err := g.grants.EndWhere(ctx, func(gr grants.Grant) bool {
 		if !v.matches(gr) {
 			return false
 		}
+		matched = append(matched, gr)
 		if v.User != "" {
 			subjects[gr.User.Subject] = true
 			owners[gr.User.Owner()] = true
 		}
 		return true
 	})
+	g.recordEnded(ctx, matched)
 	if err != nil {
 		return n, err
 	}
@@ -244,6 +247,7 @@ func (g *Gateway) revoke(ctx context.Context, v Revocation) (int, error) {
 		}
 		if damaged {
 			n++
+			g.recordEnded(ctx, []grants.Grant{{ID: v.Grant}})
 		}
 	}
 	for subject, named := range subjects {
@@ -258,8 +262,16 @@ func (g *Gateway) revoke(ctx context.Context, v Revocation) (int, error) {
 			return n, err
 		}
 	}
-	g.audit.Record(ctx, audit.GrantEnded, audit.Text("by", "operator"), audit.Text("count", fmt.Sprint(n)))
 	return n, nil
+}
+
+// recordEnded writes a line for each grant that the operator has ended, whether
+// its code was redeemed or not.
+func (g *Gateway) recordEnded(ctx context.Context, ended []grants.Grant) {
+	for _, gr := range ended {
+		_, host, _ := strings.Cut(gr.Issuer, "://")
+		g.audit.Record(ctx, audit.GrantEnded, audit.Text("by", "operator"), audit.Host(host), audit.Client(gr.ClientID), audit.Subject(gr.User.Subject), audit.Grant(gr.ID))
+	}
 }
 
 // revokePasskeys forgets the passkeys of the users that v names: whoever got in

@@ -45,7 +45,7 @@ func (g *Gateway) Reload(ctx context.Context, c *Config) error {
 	}
 	old.table.Close()
 	go g.prepare(ctx, s.providers)
-	g.audit.Record(ctx, audit.Reloaded)
+	g.audit.Record(ctx, audit.Reloaded, audit.Count("hosts", int64(len(s.table.Routes()))))
 	g.log.InfoContext(ctx, "configuration reloaded", "hosts", len(s.table.Routes()))
 	return nil
 }

@@ -196,7 +196,7 @@ func (g *Grants) replayed(ctx context.Context, r Redemption) error {
 	if err := g.End(ctx, f.Grant.ID); err != nil {
 		return err
 	}
-	return fmt.Errorf("%w: %w: the code", ErrInvalid, ErrReplayed)
+	return &Replay{f.Grant.ID, "the code"}
 }
 
 // grantID names a grant after its code, so that creating the family is what
@@ -229,7 +229,7 @@ func (g *Grants) Record(ctx context.Context, gr Grant, name string, until time.T
 	f := Family{Grant: gr, Mark: bits(32), Nonce: bits(32), Used: g.o.Now()}
 	err := g.families.Create(ctx, gr.ID, f, max(g.life(f), until.Sub(g.o.Now())+2*time.Minute))
 	if errors.Is(err, store.ErrExists) {
-		return Grant{}, fmt.Errorf("%w: %w: %s", ErrInvalid, ErrReplayed, "the assertion")
+		return Grant{}, &Replay{gr.ID, "the assertion"}
 	}
 	if err != nil {
 		return Grant{}, fmt.Errorf("record a grant: %w", err)

@@ -128,7 +128,7 @@ func (g *Grants) Rotate(ctx context.Context, u RefreshUse, next func(Grant) Gran
 		if err := g.End(ctx, t.grant()); err != nil {
 			return Grant{}, "", err
 		}
-		return Grant{}, "", fmt.Errorf("%w: %w: the refresh token", ErrInvalid, ErrReplayed)
+		return Grant{}, "", &Replay{t.grant(), "the refresh token"}
 	}
 	if err != nil {
 		return Grant{}, "", invalidIfAbsent("refresh", err)

@@ -43,6 +43,15 @@ var (
 	ErrUnknown = errors.New("what was revoked is not known")
 )
 
+// A Replay is an ErrReplayed that names the grant.
+type Replay struct{ Grant, what string }
+
+// Error says what was used before.
+func (r *Replay) Error() string { return ErrInvalid.Error() + ": " + ErrReplayed.Error() + ": " + r.what }
+
+// Unwrap makes it an ErrInvalid and an ErrReplayed.
+func (*Replay) Unwrap() []error { return []error{ErrInvalid, ErrReplayed} }
+
 const (
 	// RequestLife is how long a person may take from the consent page to the
 	// end of the sign-in.
