@@ -47,7 +47,9 @@ var (
 type Replay struct{ Grant, what string }
 
 // Error says what was used before.
-func (r *Replay) Error() string { return ErrInvalid.Error() + ": " + ErrReplayed.Error() + ": " + r.what }
+func (r *Replay) Error() string {
+	return ErrInvalid.Error() + ": " + ErrReplayed.Error() + ": " + r.what
+}
 
 // Unwrap makes it an ErrInvalid and an ErrReplayed.
 func (*Replay) Unwrap() []error { return []error{ErrInvalid, ErrReplayed} }
