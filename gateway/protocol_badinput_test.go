@@ -209,8 +209,12 @@ func TestBadInput_in_cookies_is_as_good_as_none(t *testing.T) {
 	other := f.newBrowser(t)
 	other.open(t, c.authorizeURL())
 	_, foreign := onlyOne(other.cookies(t, notes))
+	off := "A"
+	if value[0] == 'A' {
+		off = "B"
+	}
 	for what, cookie := range map[string]string{
-		"cut short": name + "=" + value[:len(value)-1], "cut to nothing": name + "=A", "empty": name + "=", "one character off": name + "=" + "A" + value[1:], "the value of another request": name + "=" + foreign,
+		"cut short": name + "=" + value[:len(value)-1], "cut to nothing": name + "=A", "empty": name + "=", "one character off": name + "=" + off + value[1:], "the value of another request": name + "=" + foreign,
 		"not base64": name + "=~~~~", "huge": name + "=" + strings.Repeat("A", 20_000), "twice": name + "=" + value + "; " + name + "=" + value,
 	} {
 		t.Run(what, func(t *testing.T) {
