@@ -22,7 +22,7 @@ const (
 )
 
 // collector is an otlptrace.Client: it posts spans as OTLP over HTTP has it. The
-// one that OpenTelemetry brings links gRPC too, which is 6 MB of program for
+// one that OpenTelemetry brings links gRPC too, which is 5.5 MB of program for
 // what is a POST.
 type collector struct {
 	url    string

@@ -438,7 +438,7 @@ func TestAReloadThatFailsShowsNothingNew(t *testing.T) {
 }
 
 // What strangers say is in no label, however they say it.
-func TestTenThousandPathsHostsToolsAndClientsAddNoSeries(t *testing.T) {
+func TestH10_ten_thousand_paths_hosts_tools_and_clients_add_no_series(t *testing.T) {
 	f := newFixture(t)
 	_, tok := f.connected(t, "notes:read")
 	f.logged.discard()
@@ -553,7 +553,7 @@ func TestMetricsAreNamedAsPrometheusWants(t *testing.T) {
 	}
 }
 
-func TestCallsOfToolsAreCountedByWhetherTheyWerePassedOn(t *testing.T) {
+func TestH10_calls_of_tools_are_counted_by_name_and_by_whether_they_were_passed_on(t *testing.T) {
 	f := newFixture(t)
 	_, tok := f.connected(t, "notes:read")
 	at := func(calls float64, counted ...string) map[string]float64 {
