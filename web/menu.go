@@ -2,12 +2,12 @@ package web
 
 import "slices"
 
-// What a page may be, with its stylesheet and script, and how much of it is
-// left to the lists on the consent page: what is not of a list takes no more
-// than the rest, in any language, whatever is put into it.
+// What a page may be, with its stylesheet and script, and how much of the
+// consent page is left to foreign texts: what is ours takes no more than the
+// rest, in any language.
 const (
 	maxPage  = 30_000
-	listRoom = 12_800
+	listRoom = 16_000
 )
 
 // flatList is how many scopes are a list that nobody has to fold.
@@ -89,31 +89,41 @@ func (c Consent) Menu() menu { //nolint:revive // for the template
 	if len(first) == 0 {
 		first, rest = rest, nil
 	}
-	room := listRoom
+	room := listRoom - c.claimed()
 	if told := c.Told(); told != nil {
 		room -= told.size
 	}
 	return fit(first, rest, c.mixed(), room)
 }
 
+// claimed is how many bytes the texts take that are in no list.
+func (c Consent) claimed() int {
+	n := size(claim(c.Client.Name)) + 3*size(line(60, c.Server)) + 2*size(host(c.Host)) + size(host(c.Client.Host)) + size(host(c.Client.RedirectHost)) +
+		size(line(120, c.User)) + size(c.Request) + size(c.Seen) + size(line(300, c.Client.ID)) + size(line(300, c.Client.RedirectURI)) + size(line(300, c.Resource))
+	for _, w := range c.Ways() {
+		n += size(line(60, w.Name))
+	}
+	return n
+}
+
 // fit finds the most that can be said within room: of what was asked for what
-// still leaves room to name the others; if that is nothing, of half the room.
+// still leaves room to name the others; if that is nothing, a little, and in half the room.
 func fit(first, rest []Scope, mixed bool, room int) menu {
 	var m menu
 	_, easy := brief(rest, room)
-	l, left := fitted(first, mixed, easy, room)
+	l, left := fitted(details, first, mixed, easy, room)
 	if l.Groups != nil {
-		l, left = fitted(first, mixed, max(easy, room/2), room)
+		l, left = fitted(details[len(details)-4:], first, mixed, max(easy, room/2), room)
 	}
 	m.First = l
-	m.Rest, _ = fitted(rest, false, left, left)
+	m.Rest, _ = fitted(details, rest, false, left, left)
 	m.Withheld = len(first) + len(rest) - m.First.Len() - m.Rest.Len()
 	return m
 }
 
 // fitted is a list of the scopes in the most detail that leaves something over of
 // easy, or as many of their names as there is room for, and the room left.
-func fitted(scopes []Scope, mixed bool, easy, room int) (list, int) {
+func fitted(details []detail, scopes []Scope, mixed bool, easy, room int) (list, int) {
 	for _, d := range details {
 		if len(scopes)*scopeMarkup > easy {
 			break // whatever is left out of them

@@ -230,7 +230,7 @@ func TestConsentSays(t *testing.T) {
 		"where it ends":                           {"consent", []string{`href="/account"`}},
 		"one letter that nobody sees":             {"consent-changed", []string{"<bdi>Writes a note</bdi>", `<ins><span class="hidden">is: </span><bdi>[U&#43;200B] and sends it to &lt;b&gt;me&lt;/b&gt;</bdi></ins><bdi>.</bdi>`}},
 		"what came, went, or cannot be shown":     {"consent-changed", []string{`<code>send</code> <em class="tag risk">new</em>`, "no longer among", "beyond what can be shown"}},
-		"how long, the longest chosen":            {"consent-changed", []string{`<option value="1h">1 hour</option><option value="30d">30 days</option><option value="max" selected>As long as the operator allows: 90 days</option>`}},
+		"how long, the longest chosen":            {"consent-changed", []string{`<option value="1h">1 hour</option><option value="30d">30 days</option><option value="max" selected>The longest allowed: 90 days</option>`}},
 		"what a tool may be pinned to":            {"consent-changed", []string{`<option>later</option>`, `<option selected>now</option>`, `name="only:write:repo" value="me/notes"`}},
 		"all read-only or none at once":           {"consent", []string{`<a href="/consent?r=r-1&amp;tick=readonly">`, `<a href="/consent?r=r-1&amp;tick=none">`}},
 		"how many were not asked for":             {"consent-hostile", []string{"more that it did not ask for"}},
