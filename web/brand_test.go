@@ -90,8 +90,8 @@ func TestTextIsReadableInEveryAccent(t *testing.T) {
 						css         string
 						paper, card string
 					}{{light, "#f4f4f1", "#ffffff"}, {dark, "#131417", "#1c1e22"}} {
-						go_, on, link := value(theme.css, "--go:"), value(theme.css, "--go-ink:"), value(theme.css, "--link:")
-						for _, pair := range [][2]string{{go_, on}, {link, theme.card}, {link, theme.paper}} {
+						button, on, link := value(theme.css, "--go:"), value(theme.css, "--go-ink:"), value(theme.css, "--link:")
+						for _, pair := range [][2]string{{button, on}, {link, theme.card}, {link, theme.paper}} {
 							if got := contrast(parseColour(pair[0]), parseColour(pair[1])); got < readable {
 								t.Fatalf("%s on %s has %.2f", pair[0], pair[1], got)
 							}

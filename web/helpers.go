@@ -11,7 +11,7 @@ import (
 func (p *Pages) helpers(lang string, texts catalogue, style string) template.FuncMap {
 	// Byte for byte what the policy lets in; the template engine would take it apart.
 	inlined := template.HTML("<style>" + style + "</style>") //nolint:gosec // our own file, nothing foreign in it
-	layout := string(texts["time"].pieces[0])
+	layout := texts["time"].pieces[0]
 	return template.FuncMap{
 		"lang":    func() string { return lang },
 		"say":     texts.say,
