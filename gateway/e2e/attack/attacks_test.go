@@ -139,7 +139,7 @@ func (w *world) races(s *site, form url.Values) {
 	case good == 1 && !fits:
 		w.breaks("no code in other hands", "a code is redeemed with %s", c.fits(s, form))
 	case good == 1:
-		c.spent, c.family = true, &family{site: s, clientID: form.Get("client_id"), browser: w.attacker, holder: w.evil, request: c.request}
+		c.spent, c.family = true, &family{site: s, clientID: form.Get("client_id"), browser: w.attacker, holder: w.evil, request: c.request, may: c.may}
 	}
 	if c.spent && fits { // all but one were replays
 		c.family.end()
@@ -539,7 +539,8 @@ func (w *world) asksBadly() {
 	case 4:
 		q.Set("resource", w.anySite().origin+"/mcp")
 	case 5:
-		q.Set("client_id", c.ids[w.anySite().origin])
+		q.Set("client_id", pick(w, []string{c.ids[w.anySite().origin], w.guest}))
+		q.Set("redirect_uri", pick(w, []string{c.redirect, guestRedirect}))
 	case 6:
 		q.Set("redirect_uri", pick(w, []string{"https://evil." + domain + "/cb", c.redirect + "x", c.redirect + "?x=y", strings.ToUpper(c.redirect), "http://127.0.0.1:1/other"}))
 	case 7:

@@ -13,7 +13,10 @@ import (
 	"golang.org/x/oauth2"
 )
 
-const portalSecret = "a-secret-of-the-portal"
+const (
+	portalSecret  = "a-secret-of-the-portal"
+	guestRedirect = "https://guest." + domain + "/cb"
+)
 
 // A client is an MCP client. The honest ones are web servers, or programs, that
 // keep one session for each browser; the rogue one hands everything to the
@@ -54,6 +57,7 @@ func (w *world) newClients() {
 	w.web = w.newClient("web", "https://client."+domain+"/cb", "Notebook", true)
 	w.desk = w.newClient("desk", "http://127.0.0.1/cb", "Notebook", true)
 	w.evil = w.newClient("evil", "https://evil."+domain+"/cb", hostile, false)
+	w.guest, _ = w.register(w.rogueSite, map[string]any{"client_name": "Guest", "redirect_uris": []string{guestRedirect}, "token_endpoint_auth_method": "none"})
 	w.portal = &client{w: w, name: "portal", redirect: "https://portal." + domain + "/cb", honest: true, secret: portalSecret, ids: map[string]string{}, pending: map[string]*flow{}}
 	for _, s := range w.sites {
 		w.portal.ids[s.origin] = "portal"

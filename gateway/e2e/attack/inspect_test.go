@@ -103,14 +103,18 @@ func (w *world) inspectRedirect(r *http.Request, a *answer, s *site) {
 	}
 }
 
-// registrations are the redirect URIs of clients, by id and host.
+// neverRedirects begin what a link of ours never leads to.
 var neverRedirects = []string{"javascript:", "data:", "file:", "vbscript:", "blob:"}
 
+// registered are the redirect URIs of a client at a host.
 func (w *world) registered(clientID string, s *site) []string {
 	for _, c := range w.clients {
 		if c.ids[s.origin] == clientID {
 			return []string{c.redirect}
 		}
+	}
+	if clientID == w.guest && s == w.rogueSite {
+		return []string{guestRedirect}
 	}
 	return nil
 }

@@ -40,7 +40,8 @@ type attempt struct {
 type codeState struct {
 	request *request
 	browser *browser
-	verify  string // the challenge
+	verify  string   // the challenge
+	may     []string // the scopes that its person has allowed so far
 	spent   bool
 	family  *family
 }
@@ -58,6 +59,7 @@ type family struct {
 	browser           *browser // of the session that got it
 	holder            *client
 	request           *request
+	may               []string // of the code
 	current, previous string
 	older             []string
 	ended             bool
@@ -275,7 +277,7 @@ func (w *world) judgeCode(p *prospect, code string) {
 	if w.codes.of[code] != nil {
 		w.breaks("every code is new", "a code is issued twice")
 	}
-	w.codes.put(code, &codeState{request: req, browser: p.b, verify: req.challenge})
+	w.codes.put(code, &codeState{request: req, browser: p.b, verify: req.challenge, may: w.allowed(p.b.name, req)})
 	w.said["a code is issued"]++
 }
 
@@ -371,7 +373,7 @@ func (w *world) judgeRedemption(s *site, form url.Values, holder *client, b *bro
 		w.breaks("no code twice", "a code is redeemed again")
 	}
 	c.spent = true
-	c.family = &family{site: s, clientID: form.Get("client_id"), browser: b, holder: holder, request: c.request}
+	c.family = &family{site: s, clientID: form.Get("client_id"), browser: b, holder: holder, request: c.request, may: c.may}
 	w.families = append(w.families, c.family)
 	return c.family
 }
@@ -444,27 +446,23 @@ func (w *world) judgeToken(s *site, form url.Values, holder *client, b *browser,
 			w.breaks("no token for another host", "%s issues one for %s", s.name, aud)
 		}
 	}
-	may := w.allowed(person, f.request)
 	for _, granted := range c.Scopes {
-		if !slices.Contains(may, granted) {
-			w.breaks("no scope that was not ticked", "%s is granted %s, and ticked were %v", f.request.client.name, granted, may)
+		if !slices.Contains(f.may, granted) {
+			w.breaks("no scope that was not ticked", "%s is granted %s, and ticked were %v", f.request.client.name, granted, f.may)
 		}
 	}
 }
 
-// allowed are the scopes that a request may have been granted.
+// allowed are the scopes that a request of a person may be granted.
 func (w *world) allowed(person string, req *request) []string {
-	if req.client == w.portal && !req.shown {
-		asked := slices.DeleteFunc(slices.Clone(req.asked), func(s string) bool { return req.site.scopes[s] == nil })
-		if len(asked) == 0 {
-			return req.site.scopeNames()
-		}
-		return asked
+	if req.client != w.portal || req.shown {
+		return slices.Clone(w.ticked[w.tickKey(person, req.clientID, req.site)])
 	}
-	if person != "" {
-		return w.ticked[w.tickKey(person, req.clientID, req.site)]
+	asked := slices.DeleteFunc(slices.Clone(req.asked), func(s string) bool { return req.site.scopes[s] == nil })
+	if len(asked) == 0 {
+		return req.site.scopeNames()
 	}
-	return append(slices.Clone(w.ticked[w.tickKey("victim", req.clientID, req.site)]), w.ticked[w.tickKey("attacker", req.clientID, req.site)]...)
+	return asked
 }
 
 // personOf tells whose an account is. In the rogue provider's anybody may be

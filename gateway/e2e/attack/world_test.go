@@ -37,6 +37,7 @@ type world struct {
 	web, desk        *client // honest, of people
 	portal           *client // honest, configured by the operator, with a secret
 	evil             *client
+	guest            string // the id of a client that only the rogue host knows
 	bait             *bait
 
 	requests ledger[*request]       // by the id in r
