@@ -19,6 +19,6 @@
 //	go test -tags e2e ./attack               a walk, and a sample of the mutants
 //	LONG=1 go test -tags e2e ./attack        a long walk, and all mutants
 //
-// ATTACK_SEED and ATTACK_STEPS repeat a walk; MUTANT picks mutants by a part of
-// their names.
+// ATTACK_SEED and ATTACK_STEPS repeat a walk; MUTANT picks mutants by a regular
+// expression of their names.
 package attack

@@ -29,8 +29,8 @@ func build(name, overlay string) (string, error) {
 	bin := filepath.Join(to, name)
 	// Without -buildvcs: a tree owned by somebody else must build too.
 	args := []string{"build", "-buildvcs=false", "-o", bin}
-	if overlay != "" {
-		args = append(args, "-overlay", overlay)
+	if overlay != "" { // nobody will debug it, and it links sooner
+		args = append(args, "-ldflags=-w", "-overlay", overlay)
 	}
 	cmd := exec.Command("go", append(args, ".")...)
 	cmd.Dir = root

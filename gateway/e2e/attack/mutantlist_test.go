@@ -3,7 +3,7 @@
 package attack
 
 // An edit replaces a text that is in a file exactly once.
-type edit struct{ file, old, new string }
+type edit struct{ file, before, after string }
 
 // A mutant is the program without one of its checks. Where two checks guard the
 // same thing, and each would do alone, both go at once: to remove one of them
@@ -13,7 +13,7 @@ type mutant struct {
 	edits []edit
 }
 
-func one(name, file, old, new string) mutant { return mutant{name, []edit{{file, old, new}}} }
+func one(name, file, before, after string) mutant { return mutant{name, []edit{{file, before, after}}} }
 
 // mutants are the checks that guard the invariants, by where they are.
 var mutants = []mutant{
@@ -121,7 +121,7 @@ var mutants = []mutant{
 }
 
 // also adds an edit.
-func (m mutant) also(file, old, new string) mutant {
-	m.edits = append(m.edits, edit{file, old, new})
+func (m mutant) also(file, before, after string) mutant {
+	m.edits = append(m.edits, edit{file, before, after})
 	return m
 }

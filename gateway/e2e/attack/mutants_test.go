@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -26,10 +27,10 @@ func (m mutant) apply(dir string) (overlay string, err error) {
 			}
 			text = string(b)
 		}
-		if n := strings.Count(text, e.old); n != 1 {
-			return "", fmt.Errorf("%s: %s has this %d times, not once: %s", m.name, e.file, n, e.old)
+		if n := strings.Count(text, e.before); n != 1 {
+			return "", fmt.Errorf("%s: %s has this %d times, not once: %s", m.name, e.file, n, e.before)
 		}
-		changed[e.file] = strings.Replace(text, e.old, e.new, 1)
+		changed[e.file] = strings.Replace(text, e.before, e.after, 1)
 	}
 	replace := map[string]string{}
 	for file, text := range changed {
@@ -69,8 +70,9 @@ func TestEveryMutantFitsTheSource(t *testing.T) {
 // chosen are the mutants of this run: all of them, those that are asked for, or
 // a few.
 func chosen(rng *rand.Rand) []mutant {
-	if part := os.Getenv("MUTANT"); part != "" {
-		return slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool { return !strings.Contains(m.name, part) })
+	if asked := os.Getenv("MUTANT"); asked != "" {
+		re := regexp.MustCompile(asked)
+		return slices.DeleteFunc(slices.Clone(mutants), func(m mutant) bool { return !re.MatchString(m.name) })
 	}
 	if long() {
 		return mutants
