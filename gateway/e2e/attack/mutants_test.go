@@ -112,7 +112,7 @@ func TestTheAttackerBreaksEveryMutant(t *testing.T) {
 				t.Fatalf("it lives after %d steps, %d states (seed %d)", k.steps, len(k.states), seed)
 			}
 			table[i] = fmt.Sprintf("| %s | %s | %s | %d |", m.name, k.breached.invariant, k.last, k.steps)
-			t.Logf("%s: %s", k.breached.invariant, k.breached.what)
+			t.Logf("%s: %s (by %q, after %d steps)", k.breached.invariant, k.breached.what, k.last, k.steps)
 		})
 	}
 	report := fmt.Sprintf("| mutant | what breaks | by | after steps |\n|---|---|---|---|\n%s\n%d of %d mutants, seed %d", strings.Join(table, "\n"), len(few), len(mutants), seed)
