@@ -70,7 +70,7 @@ var mutants = []mutant{
 	one("code: its redirect URI", "auth/grants/code.go", `case r.RedirectURI != "" && r.RedirectURI != c.Grant.RedirectURI:`, `case false:`),
 	one("code: its verifier", "auth/grants/code.go", `case !verifies(c.Challenge, r.Verifier):`, `case false && !verifies(c.Challenge, r.Verifier):`),
 	one("code: once", "auth/grants/code.go", "f, token, err = g.refound(ctx, c)", "err = nil"),
-	one("code: a replay ends its grant", "auth/grants/code.go", "	if err := g.End(ctx, f.Grant.ID); err != nil {\n\t\treturn err\n\t}\n\treturn fmt.Errorf(\"%w: %w: the code\"", "	return fmt.Errorf(\"%w: %w: the code\""),
+	one("code: a replay ends its grant", "auth/grants/code.go", "	if err := g.End(ctx, f.Grant.ID); err != nil {\n\t\treturn err\n\t}\n\treturn &Replay{", "	return &Replay{"),
 	one("refresh token: one client's", "auth/grants/family.go", `case f.Grant.ClientID != u.ClientID || f.Grant.Issuer != u.Issuer:`, `case f.Grant.Issuer != u.Issuer:`),
 	one("refresh token: one host's", "auth/grants/family.go", `case f.Grant.ClientID != u.ClientID || f.Grant.Issuer != u.Issuer:`, `case f.Grant.ClientID != u.ClientID:`),
 	one("refresh token: an old one is refused", "auth/grants/family.go", "			return nil, 0, ErrReplayed\n", "			successor = f.successor(t)\n"),
