@@ -77,7 +77,7 @@ func command() *cobra.Command {
 	root.AddCommand(
 		serve, demoCommand(), checkCommand(), doctorCommand(), hashPasswordCommand(),
 		connectionsCommand(), revokeCommand(), rotateKeysCommand(),
-		backupCommand(), migrateStoreCommand(), auditCommand(),
+		backupCommand(), migrateStoreCommand(), auditCommand(), explainCommand(),
 		selfsignedCACommand(), healthCommand(), versionCommand(),
 	)
 	for _, c := range append(root.Commands(), root) {
@@ -141,8 +141,7 @@ func serveCommand() *cobra.Command {
 	}
 }
 
-// reloadOnHangup reads the configuration again on SIGHUP, and opens the audit
-// file again, which somebody may have moved away.
+// reloadOnHangup reads the configuration again on SIGHUP.
 func reloadOnHangup(ctx context.Context, g *gateway.Gateway, path string) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -152,7 +151,6 @@ func reloadOnHangup(ctx context.Context, g *gateway.Gateway, path string) {
 		case <-ctx.Done():
 			return
 		case <-hangups:
-			g.ReopenAudit(ctx)
 			g.ReloadFrom(ctx, path, os.Environ())
 		}
 	}
@@ -408,8 +406,28 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
+func explainCommand() *cobra.Command {
+	c := &cobra.Command{Use: "explain REF", Short: "What happened in one authorization attempt, and what fixes it", Args: exactly("REF")}
+	asJSON := c.Flags().Bool("json", false, "for programs")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		config, _, err := load(c)
+		if err != nil {
+			return err
+		}
+		x, err := gateway.Manage(config).Explain(c.Context(), args[0])
+		switch {
+		case err != nil:
+			return err
+		case *asJSON:
+			return json.NewEncoder(c.OutOrStdout()).Encode(x)
+		}
+		return x.Describe(c.OutOrStdout())
+	}
+	return c
+}
+
 func auditCommand() *cobra.Command {
-	c := &cobra.Command{Use: "audit", Short: "Verify the audit log", Args: none, RunE: func(c *cobra.Command, _ []string) error {
+	c := &cobra.Command{Use: "audit", Short: "Verify the audit log", Args: none, RunE: func(*cobra.Command, []string) error {
 		return usage(errors.New("audit takes verify FILE or keys"))
 	}}
 	c.AddCommand(auditVerifyCommand(), &cobra.Command{

@@ -58,6 +58,7 @@ func (s *Server) accountPage(c echo.Context, session *grants.Session, notice web
 			GivenFrom: f.Grant.From, UsedFrom: f.UsedFrom,
 		})
 	}
+	p.Attempts = s.Attempts.Failed(c.Request().Context(), s.Route.Host, u.Subject)
 	if p.Passkeys, err = s.passkeysOn(c, session); err != nil {
 		return err
 	}

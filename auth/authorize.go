@@ -46,6 +46,7 @@ func (s *Server) authorize(c echo.Context) error {
 		return err
 	}
 	req, code, description := s.request(q)
+	belongs(c, req.ID)
 	if len(twice) > 0 {
 		code, description = givenTwice(twice[0]).Code, givenTwice(twice[0]).Description
 	}
@@ -62,7 +63,19 @@ func (s *Server) authorize(c echo.Context) error {
 		}
 		return err
 	}
+	s.note(c, Step{
+		Name: StepAuthorize, What: "the request is in order; it goes back to " + clients.RedirectHost(redirectURI) + " and asks for " + orNothing(req.Scopes),
+		Client: client.ID, ClientName: client.Name,
+	})
 	return see(c, "/consent?r="+req.ID)
+}
+
+// orNothing are scopes in words.
+func orNothing(scopes []string) string {
+	if len(scopes) == 0 {
+		return "no scope by name"
+	}
+	return printable(strings.Join(scopes, " "))
 }
 
 // authorizeParams reads the parameters from the query of a GET or the body of

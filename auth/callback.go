@@ -30,6 +30,7 @@ func (s *Server) toProvider(c echo.Context, p *idp.Provider, id, secret string, 
 	if err := s.Grants.Choose(ctx, secret, attempt); err != nil {
 		return s.failed(p, s.lostSignin(id, err))
 	}
+	s.note(c, Step{Name: StepProvider, What: "the browser was sent to " + p.Name, Approved: true})
 	return see(c, to)
 }
 

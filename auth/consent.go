@@ -45,6 +45,7 @@ type agreed struct {
 // pending reads the request that the browser carries under the form or query
 // field r.
 func (s *Server) pending(c echo.Context, id string) (*asking, error) {
+	belongs(c, id)
 	what, err := s.Browser.carries(c.Request(), id)
 	if err != nil {
 		return nil, stale(err)
@@ -130,6 +131,7 @@ func (s *Server) showConsent(c echo.Context) error {
 	}
 	if tick == "" {
 		s.Audit.Record(c.Request().Context(), audit.ConsentAsked, s.about(a)...)
+		s.note(c, Step{Name: StepConsent, What: "the consent page was shown"})
 	}
 	return s.page(c, http.StatusOK, s.consentPage(a, tick, web.Message{}))
 }
@@ -226,6 +228,7 @@ func (s *Server) allow(c echo.Context, a *asking, form url.Values) error {
 func (s *Server) deny(c echo.Context, a *asking) error {
 	s.Meter.Consent(ConsentDenied)
 	s.Audit.Record(c.Request().Context(), audit.ConsentDenied, s.about(a)...)
+	s.note(c, Step{Name: StepConsent, What: "the person said no", Error: refusal("access_denied", "the user said no")})
 	s.Browser.drop(c.Response(), a.req.ID)
 	to, err := s.answer(a.req.RedirectURI, a.req.State, url.Values{"error": {"access_denied"}, "error_description": {"the user said no"}})
 	if err != nil {
@@ -255,6 +258,7 @@ func (s *Server) approve(c echo.Context, a *asking, yes agreed) error {
 	if err := s.Browser.carry(c.Response(), c.Request(), a.req.ID, carried{Secret: secret}); err != nil {
 		return err
 	}
+	s.note(c, Step{Name: StepConsent, What: said(yes), Approved: true})
 	if yes.shown {
 		s.Meter.Consent(ConsentGiven)
 		s.Audit.Record(ctx, audit.ConsentGiven, append(s.about(a), audit.Scope(yes.scopes))...)
@@ -265,6 +269,14 @@ func (s *Server) approve(c echo.Context, a *asking, yes agreed) error {
 		return s.finish(c, a.req.ID, secret, *a.user)
 	}
 	return s.beginSignin(c, a.req.ID, secret, approved)
+}
+
+// said is a yes in words.
+func said(yes agreed) string {
+	if yes.shown {
+		return "the person allowed " + orNothing(yes.scopes)
+	}
+	return "nobody had to be asked; granted was " + orNothing(yes.scopes)
 }
 
 // about are the attributes of an event on a consent page.
@@ -303,7 +315,7 @@ func (s *Server) grantFor(ctx context.Context, a grants.Approved, u grants.User)
 	}
 	return grants.Grant{
 		Issuer: s.issuer(), ClientID: client.ID, ClientName: client.Name, RedirectURI: a.Request.RedirectURI,
-		User: u, Audience: audience, Scopes: a.Scopes, Pin: a.Pin, Limits: a.Limits, Offline: a.Offline,
+		Ref: Reference(a.Request.ID), User: u, Audience: audience, Scopes: a.Scopes, Pin: a.Pin, Limits: a.Limits, Offline: a.Offline,
 		Given: now.Truncate(time.Second), Ends: now.Add(lasts).Truncate(time.Second),
 	}, nil
 }

@@ -18,6 +18,9 @@ func (s *Server) signinForm(c echo.Context, status int, id string, a grants.Appr
 	if err != nil {
 		return err
 	}
+	if status != http.StatusOK {
+		s.note(c, Step{Name: StepProvider, What: "the sign-in was refused and the form shown again", Approved: true})
+	}
 	form := web.Signin{
 		Server: s.Route.Name, Client: s.clientName(c.Request().Context(), a), Request: id,
 		Username: username, Problem: problem, Passkey: ask, Other: s.choices(p),

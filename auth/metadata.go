@@ -97,6 +97,7 @@ func (s *Server) openIDConfiguration(c echo.Context) error {
 }
 
 func (s *Server) document(c echo.Context, doc any) error {
+	s.note(c, Step{Name: StepMetadata, What: "read " + c.Request().URL.Path})
 	c.Response().Header().Set("Cache-Control", metadataAge)
 	return c.JSON(http.StatusOK, doc)
 }

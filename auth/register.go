@@ -20,6 +20,10 @@ func (s *Server) register(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	s.note(c, Step{
+		Name: StepRegistration, What: "a client was registered that returns to " + clients.RedirectHost(answer.Client.RedirectURIs[0]),
+		Client: answer.Client.ID, ClientName: answer.Client.Name,
+	})
 	return c.JSON(http.StatusCreated, answer)
 }
 

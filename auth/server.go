@@ -31,6 +31,7 @@ type Server struct {
 	Browser   *Browser
 	Pages     *web.Pages
 	Audit     *audit.Log
+	Attempts  Attempts
 	Meter     Meter
 	Limits    Limiter
 	Log       *slog.Logger

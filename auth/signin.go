@@ -34,6 +34,7 @@ func (s *Server) lost(err error) error {
 
 // approved reads the approved request that the browser carries under id.
 func (s *Server) approved(c echo.Context, id string) (string, grants.Approved, error) {
+	belongs(c, id)
 	what, err := s.Browser.carries(c.Request(), id)
 	if err != nil {
 		return "", grants.Approved{}, stale(err)

@@ -56,6 +56,7 @@ func (s *Server) token(c echo.Context) error {
 	}
 	answer, err := grant(c, client, form)
 	if err != nil {
+		c.Set(attemptKey, s.Attempts.Of(grants.OfCode(form.Get("code"))))
 		return err
 	}
 	return c.JSON(http.StatusOK, answer)
@@ -335,6 +336,12 @@ func (s *Server) issue(ctx context.Context, event audit.Event, gr grants.Grant, 
 		return nil, broken("the token", err)
 	}
 	s.Audit.Record(ctx, event, append([]slog.Attr{audit.Host(s.Route.Host)}, claims(t)...)...)
+	if event == audit.TokenIssued && gr.Ref != "" {
+		s.Attempts.Note(Step{
+			Attempt: gr.Ref, Name: StepToken, What: "a token was issued for " + orNothing(scopes), Host: s.Route.Host,
+			Client: gr.ClientID, ClientName: gr.ClientName, Subject: gr.User.Subject, Grant: gr.ID, Approved: true,
+		})
+	}
 	return &tokenAnswer{
 		AccessToken: raw, TokenType: "Bearer", ExpiresIn: int64(t.Expiry.Sub(t.IssuedAt) / time.Second),
 		RefreshToken: refreshToken, Scope: strings.Join(scopes, " "), Details: t.Details,

@@ -35,6 +35,7 @@ func (s *Server) welcome(c echo.Context, p *idp.Provider, who idp.Identity, id, 
 	}
 	s.Browser.setSession(c.Response(), session, s.SessionTTL)
 	s.Meter.Signin(p.ID, SigninOK)
+	s.note(c, Step{Name: StepProvider, What: "a person signed in with " + p.Name, Subject: u.Subject, Approved: true})
 	s.Audit.Record(ctx, audit.SigninOK, audit.Host(s.Route.Host), audit.Subject(u.Subject), audit.Text("provider", p.ID), audit.Text("address", c.RealIP()))
 	return s.finish(c, id, secret, u)
 }
@@ -166,6 +167,10 @@ func (s *Server) finish(c echo.Context, id, secret string, u grants.User) error 
 		return s.lostSignin(id, err)
 	}
 	s.Browser.drop(c.Response(), id)
+	s.note(c, Step{
+		Name: StepCode, What: "a code was sent to " + clients.RedirectHost(gr.RedirectURI), Client: gr.ClientID, ClientName: gr.ClientName,
+		Subject: u.Subject, Grant: gr.ID, Approved: true,
+	})
 	s.Audit.Record(ctx, audit.CodeIssued, audit.Host(s.Route.Host), audit.Client(gr.ClientID), audit.Subject(u.Subject), audit.Grant(gr.ID), audit.Scope(gr.Scopes))
 	to, err := s.answer(gr.RedirectURI, a.Request.State, url.Values{"code": {code}})
 	if err != nil {

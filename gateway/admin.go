@@ -118,6 +118,7 @@ func (g *Gateway) management() http.Handler {
 	mux.HandleFunc("GET /selfsigned-ca", g.selfSignedCA)
 	mux.HandleFunc("GET /backup", g.backup)
 	mux.HandleFunc("GET /audit-trust", g.auditTrust)
+	mux.HandleFunc("GET /explain", g.explainAttempt)
 	return mux
 }
 

@@ -77,9 +77,9 @@ func (g *Gateway) keySigns(string) {
 	}
 }
 
-// ReopenAudit goes on in the audit file that is at audit.path now, for who has
+// reopenAudit goes on in the audit file that is at audit.path now, for who has
 // moved the old one away.
-func (g *Gateway) ReopenAudit(ctx context.Context) {
+func (g *Gateway) reopenAudit(ctx context.Context) {
 	if err := g.audit.Reopen(ctx); err != nil {
 		g.log.ErrorContext(ctx, "the audit log goes on in the old file", "cause", err)
 	}

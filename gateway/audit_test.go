@@ -257,11 +257,11 @@ audit: {path: '` + path + `'}
 	s.stop()
 	s = serve(t, config)
 	s.audit.Record(t.Context(), audit.SigninOK, audit.Subject("local:ada"))
-	trust := s.trust(t)
+	s.trust(t)
 	if err := s.audit.Sign(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	trust = s.trust(t)
+	trust := s.trust(t)
 	if r := verified(t, path, trust); r.Damage != nil || r.Signed == 0 || len(r.Chains) != 2 || r.Unknown != 0 {
 		t.Errorf("while it runs: %+v", r)
 	}
@@ -300,7 +300,7 @@ func TestAn_audit_file_that_was_moved_away_is_opened_anew(t *testing.T) {
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
-	g.ReopenAudit(t.Context())
+	g.reopenAudit(t.Context())
 	g.audit.Record(t.Context(), audit.SigninOK)
 	g.Close()
 	var got []string

@@ -31,6 +31,7 @@ type outcome struct {
 // ended. It is the one place that counts and records calls.
 func (h *host) called(ctx context.Context, o *outcome) {
 	h.countCalls(ctx, o)
+	h.g.attempts.called(h.route.Host, o)
 	if o.denied == nil && !h.g.config.Audit.ToolCalls {
 		return
 	}

@@ -22,7 +22,7 @@ func (g *Gateway) fail(err error, c echo.Context) {
 		return
 	}
 	e := asRefusal(err)
-	ref := reference()
+	ref := g.failedStep(c, e)
 	g.logFailure(c, e, ref)
 	for name, values := range e.Header {
 		c.Response().Header()[http.CanonicalHeaderKey(name)] = values

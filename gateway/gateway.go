@@ -64,6 +64,7 @@ type Gateway struct {
 	store     store.Store // the same, unsealed
 	secret    []byte
 	ring      *keys.Ring
+	attempts  *attempts
 	archive   *keys.Archive // signs the audit log
 	signing   chan struct{} // a key has begun to
 	grants    *grants.Grants
@@ -113,6 +114,7 @@ func (g *Gateway) open(ctx context.Context) error {
 	if g.pages, err = c.Web.pages(); err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
+	g.attempts = newAttempts(g.now, g.log)
 	if err := g.openAudit(); err != nil {
 		return err
 	}
@@ -120,6 +122,7 @@ func (g *Gateway) open(ctx context.Context) error {
 		return err
 	}
 	g.closers = append(g.closers, g.engine)
+	g.attempts.open(g.store)
 	if g.secret, err = store.Secret(ctx, g.store); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
@@ -189,7 +192,7 @@ func (g *Gateway) newHosts(c *Config, s *site, registry *clients.Registry) ([]*h
 		}
 		h.auth = &auth.Server{
 			Route: route, Grants: g.grants, Clients: registry, Providers: s.providers, Minter: minter, KeySet: g.ring.Set,
-			Browser: browser, Pages: g.pages, Audit: g.audit, Meter: meter{h.metrics, s.series.providers}, Limits: g.limits, Log: g.log, Now: g.now,
+			Browser: browser, Pages: g.pages, Audit: g.audit, Attempts: g.attempts, Meter: meter{h.metrics, s.series.providers}, Limits: g.limits, Log: g.log, Now: g.now,
 			Verify: func(ctx context.Context, raw string) (*access.Token, error) {
 				return verifier.Verify(ctx, raw, route.Origin, route.Origin)
 			},

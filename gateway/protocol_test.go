@@ -167,6 +167,7 @@ func (f *fixture) run(t testing.TB) {
 	work.Go(func() { _ = f.ring.Run(ctx) })
 	work.Go(func() { _ = f.grants.Run(ctx) })
 	work.Go(func() { _ = f.signAudit(ctx) })
+	work.Go(func() { _ = f.attempts.run(ctx) })
 	f.listener = httptest.NewServer(f.Gateway)
 	t.Cleanup(func() {
 		f.streams.close()

@@ -9,9 +9,11 @@ import (
 	"mcp-oauth2-proxy/auth/audit"
 )
 
-// ReloadFrom reads the configuration at path again and puts it into force. The
+// ReloadFrom reads the configuration at path again and puts it into force, and
+// goes on in a new audit file, if the old one was moved away. The
 // log and the supervisor hear of the outcome; a bad configuration changes nothing.
 func (g *Gateway) ReloadFrom(ctx context.Context, path string, environ []string) {
+	g.reopenAudit(ctx)
 	g.notifyReloading(ctx)
 	config, err := Load(path, environ)
 	if err == nil {

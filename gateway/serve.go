@@ -104,6 +104,7 @@ func (g *Gateway) work(ctx context.Context, group *errgroup.Group, fail context.
 		"admin socket": g.serveAdminSocket,
 		"upstreams":    g.probe,
 		"audit log":    g.signAudit,
+		"attempts":     g.attempts.run,
 	} {
 		group.Go(func() error {
 			if err := run(ctx); err != nil && ctx.Err() == nil {

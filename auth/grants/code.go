@@ -199,6 +199,9 @@ func (g *Grants) replayed(ctx context.Context, r Redemption) error {
 	return &Replay{f.Grant.ID, "the code"}
 }
 
+// OfCode is the ID of the grant that a code is for, whether there is one or not.
+func OfCode(code string) string { return grantID(code) }
+
 // grantID names a grant after its code, so that creating the family is what
 // spends the code. It does not give the code away.
 func grantID(code string) string {

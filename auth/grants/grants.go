@@ -140,6 +140,7 @@ type User struct {
 // Grant is what a user agreed to.
 type Grant struct {
 	ID          string    `json:"id"`
+	Ref         string    `json:"ref,omitempty"` // of the attempt it came from, as people name it
 	Issuer      string    `json:"iss"`
 	ClientID    string    `json:"client_id"`
 	ClientName  string    `json:"client_name,omitempty"`
