@@ -224,8 +224,11 @@ func describeAudit(w io.Writer, r audit.Report) {
 	if r.Signed > 0 {
 		fmt.Fprintf(&b, "proven up to line %d, signed at %s\n", r.Signed, r.SignedAt)
 	}
-	if r.Uncovered > 0 {
-		fmt.Fprintf(&b, "%d lines after that are not signed yet: they fit together, and nothing proves them\n", r.Uncovered)
+	switch {
+	case r.Uncovered > 0 && r.Signed > 0:
+		fmt.Fprintf(&b, "%d lines after that are not signed: they fit together, and nothing proves them\n", r.Uncovered)
+	case r.Uncovered > 0:
+		fmt.Fprintf(&b, "%d lines fit together, and nothing proves them\n", r.Uncovered)
 	}
 	if r.Unknown > 0 {
 		fmt.Fprintf(&b, "%d signatures there are of keys that are not known\n", r.Unknown)

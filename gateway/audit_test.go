@@ -249,13 +249,19 @@ server: {addr: "127.0.0.1:0", adminAddr: ""}
 audit: {path: '` + path + `'}
 `
 	s := serve(t, config)
-	for _, rotate := range []bool{true, true} {
-		if err := s.ring.Rotate(t.Context()); err != nil || !rotate {
+	ready := func() {
+		t.Helper()
+		if _, err := s.ring.Set(t.Context()); err != nil { // waits for the first key
 			t.Fatal(err)
 		}
 	}
+	ready()
+	if err := s.ring.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	s.stop()
 	s = serve(t, config)
+	ready()
 	s.audit.Record(t.Context(), audit.SigninOK, audit.Subject("local:ada"))
 	s.trust(t)
 	if err := s.audit.Sign(t.Context()); err != nil {
