@@ -10,6 +10,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -40,6 +42,27 @@ type Token struct {
 	IssuedAt          time.Time
 	NotBefore         time.Time
 	Expiry            time.Time
+}
+
+// clone returns a Token that shares nothing with t that could be changed.
+func (t *Token) clone() Token {
+	c := *t
+	all := make([]string, 0, len(t.Audience)+len(t.Scopes)+len(t.Groups)) // one array for all: this is done for every call
+	for _, list := range [...]*[]string{&c.Audience, &c.Scopes, &c.Groups} {
+		if *list != nil {
+			from := len(all)
+			all = append(all, *list...)
+			*list = all[from:len(all):len(all)]
+		}
+	}
+	if t.Details != nil {
+		c.Details = make([]Detail, len(t.Details))
+		for i, d := range t.Details {
+			d.Locations, d.Arguments = slices.Clone(d.Locations), maps.Clone(d.Arguments)
+			c.Details[i] = d
+		}
+	}
+	return c
 }
 
 // DetailType is the type of the details that a token of ours has.

@@ -29,101 +29,172 @@ type Verifier struct {
 	keys    *keys.Ring
 	revoked func(grant string) (bool, error)
 	now     func() time.Time
+	seen    *cache
 }
 
 // NewVerifier returns a Verifier of what ring's keys signed. revoked says
 // whether a grant has ended, or that this cannot be known now; it is asked on
 // every Verify and must not block.
 func NewVerifier(ring *keys.Ring, revoked func(string) (bool, error), now func() time.Time) *Verifier {
-	return &Verifier{ring, revoked, now}
+	return &Verifier{ring, revoked, now, &cache{}}
 }
 
 // Verify returns what a token says if it was signed by us for a client of this
 // very issuer and is good now (RFC 9068 §4). audience is the origin that it
 // must have been issued for.
+//
+// The signature of a token is checked once, and remembered for as long as its
+// key is good. All else is judged each time. The Token is the caller's own.
 func (v *Verifier) Verify(ctx context.Context, raw, issuer, audience string) (*Token, error) {
-	alg, kid, err := v.glance(raw, issuer)
+	if len(raw) > MaxSize {
+		return nil, fmt.Errorf("%w: it is too long", ErrInvalid)
+	}
+	key := keyOf(raw)
+	if e := v.seen.get(&key); e != nil {
+		if v.keys.Holds(e.kid) {
+			return v.again(e, issuer, audience)
+		}
+		v.seen.drop(&key)
+	}
+	t, kid, err := v.first(ctx, raw, issuer, audience)
 	if err != nil {
 		return nil, err
 	}
-	key, err := v.keys.Public(ctx, kid)
-	if errors.Is(err, keys.ErrUnavailable) {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	if key.Algorithm != alg {
-		return nil, fmt.Errorf("%w: its key signs with another algorithm", ErrInvalid)
-	}
-	payload, err := jws.Verify([]byte(raw), jws.WithKey(key.Algorithm, key.Key))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	t, err := decode(payload)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	if err := v.judge(t, issuer, audience); err != nil {
-		return nil, err
-	}
+	v.seen.put(&key, kid, t, v.now())
 	return t, nil
 }
 
-// glance refuses what cannot be ours before any signature work is done for
-// it: a forged token costs more to check than a good one.
-func (v *Verifier) glance(raw, issuer string) (jwa.SignatureAlgorithm, string, error) {
+// again judges a token whose signature is known to be good.
+func (v *Verifier) again(e *cached, issuer, audience string) (*Token, error) {
+	if err := v.judge(&e.token, issuer, audience); err != nil {
+		if errors.Is(err, ErrExpired) {
+			v.seen.drop(&e.key)
+		}
+		return nil, err
+	}
+	t := e.token.clone()
+	return &t, nil
+}
+
+// first judges a token that was not seen before. What cannot be good here is
+// refused before any work is done for its signature, for a forged token costs
+// more to check than a good one. kid is the key that signed it.
+func (v *Verifier) first(ctx context.Context, raw, issuer, audience string) (t *Token, kid string, err error) {
+	head, body, sig, err := segments(raw)
+	if err != nil {
+		return nil, "", err
+	}
+	alg, kid, err := header(head)
+	if err != nil {
+		return nil, "", err
+	}
+	payload, err := decoded(body)
+	if err != nil {
+		return nil, "", err
+	}
+	if t, err = decode(payload); err != nil {
+		return nil, "", fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if err := v.fits(t, issuer, audience); err != nil {
+		return nil, "", err
+	}
+	if err := v.signed(ctx, raw[:len(head)+1+len(body)], sig, alg, kid); err != nil {
+		return nil, "", err
+	}
+	if err := v.judge(t, issuer, audience); err != nil {
+		return nil, "", err
+	}
+	return t, kid, nil
+}
+
+// segments takes a compact JWS apart (RFC 7515 §3.1).
+func segments(raw string) (head, body, sig string, err error) {
 	// The decoder skips line ends; one token has one spelling here.
-	if len(raw) > MaxSize || strings.ContainsAny(raw, "\r\n") {
-		return "", "", fmt.Errorf("%w: it is too long or has line ends", ErrInvalid)
+	if strings.ContainsAny(raw, "\r\n") {
+		return "", "", "", fmt.Errorf("%w: it has line ends", ErrInvalid)
 	}
 	head, rest, ok := strings.Cut(raw, ".")
 	body, sig, ok2 := strings.Cut(rest, ".")
 	if !ok || !ok2 || sig == "" || strings.Contains(sig, ".") {
-		return "", "", fmt.Errorf("%w: not a signed token", ErrInvalid)
+		return "", "", "", fmt.Errorf("%w: not a signed token", ErrInvalid)
 	}
+	return head, body, sig, nil
+}
+
+// header reads what a token says of its signature: just enough to find the key.
+func header(segment string) (jwa.SignatureAlgorithm, string, error) {
 	var h struct {
 		Alg  jwa.SignatureAlgorithm `json:"alg"`
 		Kid  string                 `json:"kid"`
 		Typ  string                 `json:"typ"`
 		Crit json.RawMessage        `json:"crit"`
 	}
-	if err := segment(head, &h); err != nil {
+	b, err := decoded(segment)
+	if err != nil {
 		return "", "", err
+	}
+	if err := json.Unmarshal(b, &h); err != nil {
+		return "", "", fmt.Errorf("%w: not JSON", ErrInvalid)
 	}
 	typ := strings.TrimPrefix(strings.ToLower(h.Typ), "application/")
 	if typ != Type || h.Kid == "" || h.Crit != nil || (h.Alg != jwa.RS256 && h.Alg != jwa.ES256) {
 		return "", "", fmt.Errorf("%w: not an access token", ErrInvalid)
 	}
-	var c struct {
-		Issuer string `json:"iss"`
-		Expiry int64  `json:"exp"`
-	}
-	if err := segment(body, &c); err != nil {
-		return "", "", err
-	}
-	if c.Issuer != issuer {
-		return "", "", fmt.Errorf("%w: another issuer", ErrInvalid)
-	}
-	if !v.now().Before(time.Unix(c.Expiry, 0).Add(Leeway)) {
-		return "", "", ErrExpired
-	}
 	return h.Alg, h.Kid, nil
 }
 
-func segment(s string, into any) error {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+func decoded(segment string) ([]byte, error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(segment)
 	if err != nil {
-		return fmt.Errorf("%w: not base64url", ErrInvalid)
+		return nil, fmt.Errorf("%w: not base64url", ErrInvalid)
 	}
-	if err := json.Unmarshal(b, into); err != nil {
-		return fmt.Errorf("%w: not JSON", ErrInvalid)
+	return b, nil
+}
+
+// signed checks the signature with our key of that ID. The algorithm is the
+// key's, and the token must name the same.
+func (v *Verifier) signed(ctx context.Context, input, sig string, alg jwa.SignatureAlgorithm, kid string) error {
+	key, err := v.keys.Public(ctx, kid)
+	if errors.Is(err, keys.ErrUnavailable) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if key.Algorithm != alg {
+		return fmt.Errorf("%w: its key signs with another algorithm", ErrInvalid)
+	}
+	signature, err := decoded(sig)
+	if err != nil {
+		return err
+	}
+	check, err := jws.NewVerifier(key.Algorithm)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if err := check.Verify([]byte(input), signature, key.Key); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return nil
 }
 
-// judge checks what a token of ours says against where and when it is shown.
+// judge says whether a token of ours is good where and when it is shown.
 func (v *Verifier) judge(t *Token, issuer, audience string) error {
+	if err := v.fits(t, issuer, audience); err != nil || t.Grant == "" {
+		return err
+	}
+	revoked, err := v.revoked(t.Grant)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case revoked:
+		return ErrRevoked
+	}
+	return nil
+}
+
+// fits compares what a token says with where and when it is shown.
+func (v *Verifier) fits(t *Token, issuer, audience string) error {
 	now := v.now()
 	switch {
 	case t.Issuer != issuer:
@@ -134,15 +205,6 @@ func (v *Verifier) judge(t *Token, issuer, audience string) error {
 		return ErrExpired
 	case now.Add(Leeway).Before(t.NotBefore), now.Add(Leeway).Before(t.IssuedAt):
 		return fmt.Errorf("%w: not yet", ErrInvalid)
-	case t.Grant == "":
-		return nil
-	}
-	revoked, err := v.revoked(t.Grant)
-	switch {
-	case err != nil:
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	case revoked:
-		return ErrRevoked
 	}
 	return nil
 }

@@ -25,14 +25,16 @@ const (
 // and bounded.
 func (r *Ring) Public(ctx context.Context, kid string) (Public, error) {
 	now := r.now()
+	if k, ok := (*r.public.Load())[kid]; ok {
+		if now.Before(k.ends) {
+			return k.Public, nil
+		}
+		return Public{}, ErrUnknown
+	}
 	r.mu.RLock()
-	k, ok := r.public[kid]
 	until, strange := r.strange[kid]
 	r.mu.RUnlock()
-	switch {
-	case ok && now.Before(k.ends):
-		return k.Public, nil
-	case ok || strange && now.Before(until):
+	if strange && now.Before(until) {
 		return Public{}, ErrUnknown
 	}
 	found, err, _ := r.lookups.Do(kid, func() (any, error) { return r.ask(context.WithoutCancel(ctx), kid) })
@@ -40,6 +42,13 @@ func (r *Ring) Public(ctx context.Context, kid string) (Public, error) {
 		return Public{}, err
 	}
 	return found.(Public), nil
+}
+
+// Holds tells, from memory and without a lock, whether what a key signed may
+// still be believed.
+func (r *Ring) Holds(kid string) bool {
+	k, ok := (*r.public.Load())[kid]
+	return ok && r.now().Before(k.ends)
 }
 
 // ask looks a key up in the store.
@@ -103,11 +112,12 @@ func (r *Ring) Ready() bool {
 func (r *Ring) learn(keys ...known) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	public := maps.Clone(*r.public.Load())
 	for _, k := range keys {
-		r.public[k.ID] = k
+		public[k.ID] = k
 		delete(r.strange, k.ID)
 	}
-	r.write()
+	r.replace(public)
 }
 
 // forget drops keys whose last token has expired.
@@ -115,20 +125,22 @@ func (r *Ring) forget() {
 	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before := len(r.public)
-	maps.DeleteFunc(r.public, func(_ string, k known) bool { return !now.Before(k.ends) })
-	if len(r.public) != before {
-		r.write()
+	public := maps.Clone(*r.public.Load())
+	maps.DeleteFunc(public, func(_ string, k known) bool { return !now.Before(k.ends) })
+	if len(public) != len(*r.public.Load()) {
+		r.replace(public)
 	}
 }
 
-// write renders the key set. The caller holds the lock.
-func (r *Ring) write() {
+// replace puts other keys in place and renders their set. The caller holds the
+// lock.
+func (r *Ring) replace(public map[string]known) {
+	r.public.Store(&public)
 	doc := struct {
 		Keys []jwk.Key `json:"keys"`
-	}{Keys: make([]jwk.Key, 0, len(r.public))}
-	for _, id := range slices.Sorted(maps.Keys(r.public)) {
-		doc.Keys = append(doc.Keys, r.public[id].jwk)
+	}{Keys: make([]jwk.Key, 0, len(public))}
+	for _, id := range slices.Sorted(maps.Keys(public)) {
+		doc.Keys = append(doc.Keys, public[id].jwk)
 	}
 	if set, err := json.Marshal(doc); err == nil { // jwk.Key always marshals
 		r.set = set

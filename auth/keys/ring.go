@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mcp-oauth2-proxy/auth/store"
@@ -39,11 +40,12 @@ type Ring struct {
 	rotating sync.Mutex // one rotation at a time
 	ready    chan struct{}
 
+	public atomic.Pointer[map[string]known] // read by every call: never changed, but replaced, under mu
+
 	mu      sync.RWMutex
 	current *pair
 	since   time.Time // current signs
 	next    *pair
-	public  map[string]known
 	set     []byte // the key set as served
 	strange map[string]time.Time
 }
@@ -60,8 +62,9 @@ func Open(ctx context.Context, s store.Store, o Options) (*Ring, error) {
 	r := &Ring{
 		bucket: store.Names[published](s, Kind), store: s, o: o, now: o.Now,
 		budget: rate.NewLimiter(20, 40), ready: make(chan struct{}),
-		public: map[string]known{}, strange: map[string]time.Time{},
+		strange: map[string]time.Time{},
 	}
+	r.public.Store(&map[string]known{})
 	if err := r.readAll(ctx); err != nil {
 		return nil, fmt.Errorf("read published keys: %w", err)
 	}

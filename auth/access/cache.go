@@ -1,0 +1,174 @@
+package access
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// How much is remembered: a token of the usual size takes about 1 KB, so that
+// the number is reached first; one that lists hundreds of groups takes more.
+const (
+	cacheSets     = 1 << 10
+	cacheWays     = 16       // tokens in a set: 16,384 in all
+	cacheSetBytes = 32 << 10 // 32 MiB in all
+)
+
+// cacheKey is the SHA-256 of a token as it was received, all of it: two
+// spellings are two keys, and nothing that a token says of itself is part of
+// one before its signature was checked.
+type cacheKey [sha256.Size]byte
+
+func keyOf(raw string) cacheKey {
+	var room [2 << 10]byte // on the stack, where most tokens find room
+	return sha256.Sum256(append(room[:0], raw...))
+}
+
+// A cache remembers tokens whose signature was good, so that it is checked once
+// and not for every call. It holds nothing that was refused, and decides
+// nothing: where and when a token is good is judged again each time.
+//
+// A key has one set where it can be. Readers take no lock; writers lock their
+// set, for as long as it takes to look at its tokens. So neither many tokens
+// nor many that fall into one set make anybody wait, and memory is bounded set
+// by set.
+type cache struct{ sets [cacheSets]cacheSet }
+
+type cacheSet struct {
+	hints [cacheWays]atomic.Uint32 // of the keys: most of those that differ are seen to without a look at the token
+	slots [cacheWays]atomic.Pointer[cached]
+
+	mu    sync.Mutex // of writers
+	hand  int        // where the search for room goes on
+	bytes int
+}
+
+// cached is a token that was believed once. Nothing in it changes but used.
+type cached struct {
+	key   cacheKey
+	kid   string // whose signature it is
+	token Token
+	bytes int
+	used  atomic.Bool // since the hand came by
+}
+
+func (c *cache) at(k *cacheKey) (set *cacheSet, hint uint32) {
+	n := binary.LittleEndian.Uint64(k[:])
+	return &c.sets[n%cacheSets], uint32(n>>32) | 1 // 0 is nobody's
+}
+
+// get returns what is remembered under a key, or nil. It belongs to everybody:
+// callers get copies of it.
+func (c *cache) get(k *cacheKey) *cached {
+	set, hint := c.at(k)
+	for i := range set.hints {
+		if set.hints[i].Load() != hint {
+			continue
+		}
+		if e := set.slots[i].Load(); e != nil && e.key == *k {
+			if !e.used.Load() {
+				e.used.Store(true)
+			}
+			return e
+		}
+	}
+	return nil
+}
+
+// put remembers a token. What is new, and was not asked for again yet, makes
+// room first: tokens that are shown once do not drive out those in use.
+func (c *cache) put(k *cacheKey, kid string, t *Token, now time.Time) {
+	e := &cached{key: *k, kid: kid, token: t.clone()}
+	if e.bytes = e.size(); e.bytes > cacheSetBytes {
+		return
+	}
+	set, hint := c.at(k)
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	if set.find(k) >= 0 { // somebody was first
+		return
+	}
+	i := set.evict(now)
+	for set.bytes+e.bytes > cacheSetBytes {
+		i = set.evict(now)
+	}
+	set.bytes += e.bytes
+	set.slots[i].Store(e)
+	set.hints[i].Store(hint)
+}
+
+// drop forgets a token.
+func (c *cache) drop(k *cacheKey) {
+	set, _ := c.at(k)
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	if i := set.find(k); i >= 0 {
+		set.clear(i)
+	}
+}
+
+func (s *cacheSet) find(k *cacheKey) int {
+	for i := range s.slots {
+		if e := s.slots[i].Load(); e != nil && e.key == *k {
+			return i
+		}
+	}
+	return -1
+}
+
+// evict makes a slot free and returns it: one that is empty, or holds what has
+// expired, or, where the hand stands, what was not used since it last came by.
+func (s *cacheSet) evict(now time.Time) int {
+	for i := range s.slots {
+		if e := s.slots[i].Load(); e == nil || !now.Before(e.token.Expiry.Add(Leeway)) {
+			s.clear(i)
+			return i
+		}
+	}
+	for range cacheWays {
+		if !s.slots[s.hand].Load().used.Swap(false) {
+			break
+		}
+		s.hand = (s.hand + 1) % cacheWays
+	}
+	i := s.hand
+	s.hand = (s.hand + 1) % cacheWays
+	s.clear(i)
+	return i
+}
+
+func (s *cacheSet) clear(i int) {
+	if e := s.slots[i].Swap(nil); e != nil {
+		s.bytes -= e.bytes
+	}
+	s.hints[i].Store(0)
+}
+
+// size is what a token takes in memory, counted too high rather than too low.
+func (e *cached) size() int {
+	const text = int(unsafe.Sizeof(""))
+	t := &e.token
+	n := int(unsafe.Sizeof(*e)) + len(e.kid) + len(t.Issuer) + len(t.Subject) + len(t.ClientID) + len(t.Email) +
+		len(t.PreferredUsername) + len(t.ID) + len(t.Grant) + len(t.Pin)
+	for _, list := range [...][]string{t.Audience, t.Scopes, t.Groups} {
+		n += sizeOf(list)
+	}
+	for _, d := range t.Details {
+		n += int(unsafe.Sizeof(d)) + len(d.Type) + len(d.Tool) + sizeOf(d.Locations)
+		for name, value := range d.Arguments {
+			n += 4*text + len(name) + len(value)
+		}
+	}
+	return n
+}
+
+func sizeOf(list []string) int {
+	n := cap(list) * int(unsafe.Sizeof(""))
+	for _, s := range list {
+		n += len(s)
+	}
+	return n
+}
