@@ -91,10 +91,7 @@ func (c *cache) put(k *cacheKey, kid string, t *Token, now time.Time) {
 	if set.find(k) >= 0 { // somebody was first
 		return
 	}
-	i := set.evict(now)
-	for set.bytes+e.bytes > cacheSetBytes {
-		i = set.evict(now)
-	}
+	i := set.room(e.bytes, now)
 	set.bytes += e.bytes
 	set.slots[i].Store(e)
 	set.hints[i].Store(hint)
@@ -119,25 +116,41 @@ func (s *cacheSet) find(k *cacheKey) int {
 	return -1
 }
 
-// evict makes a slot free and returns it: one that is empty, or holds what has
-// expired, or, where the hand stands, what was not used since it last came by.
-func (s *cacheSet) evict(now time.Time) int {
+// room makes room for so many bytes, and returns a slot that is free.
+func (s *cacheSet) room(bytes int, now time.Time) int {
 	for i := range s.slots {
-		if e := s.slots[i].Load(); e == nil || !now.Before(e.token.Expiry.Add(Leeway)) {
+		if e := s.slots[i].Load(); e != nil && !now.Before(e.token.Expiry.Add(Leeway)) {
 			s.clear(i)
+		}
+	}
+	for {
+		if i := s.free(); i >= 0 && s.bytes+bytes <= cacheSetBytes {
+			return i
+		}
+		s.clear(s.victim())
+	}
+}
+
+func (s *cacheSet) free() int {
+	for i := range s.slots {
+		if s.slots[i].Load() == nil {
 			return i
 		}
 	}
-	for range cacheWays {
-		if !s.slots[s.hand].Load().used.Swap(false) {
-			break
-		}
+	return -1
+}
+
+// victim is the first token from the hand on that was not used since the hand
+// last came by, or, where readers are quicker than that, any. The set is not
+// empty.
+func (s *cacheSet) victim() int {
+	for seen := 0; ; seen++ {
+		i := s.hand
 		s.hand = (s.hand + 1) % cacheWays
+		if e := s.slots[i].Load(); e != nil && (!e.used.Swap(false) || seen > 2*cacheWays) {
+			return i
+		}
 	}
-	i := s.hand
-	s.hand = (s.hand + 1) % cacheWays
-	s.clear(i)
-	return i
 }
 
 func (s *cacheSet) clear(i int) {
