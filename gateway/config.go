@@ -43,6 +43,7 @@ type ServerConfig struct {
 	TrustedProxies []netip.Prefix
 	ShutdownGrace  time.Duration
 	MaxBodyBytes   int64
+	HeapFloor      int64 // bytes; 0: off
 	Limits         LimitsConfig
 }
 

@@ -20,6 +20,7 @@ func configDefaults() map[string]any {
 		"server.scheme":                         "https",
 		"server.shutdownGrace":                  30 * time.Second,
 		"server.maxBodyBytes":                   10 << 20,
+		"server.heapFloor":                      64 << 20,
 		"server.limits.registrationsPerMinute":  60,
 		"server.limits.authorizationsPerMinute": 60,
 		"server.limits.failedSigninsPerMinute":  10,

@@ -21,6 +21,9 @@ func (c *Config) checkServer(f *configFaults) {
 	if s.MaxBodyBytes < 1024 || s.MaxBodyBytes > 1<<30 {
 		f.add("server.maxBodyBytes: %d is not between 1024 and %d", s.MaxBodyBytes, 1<<30)
 	}
+	if s.HeapFloor < 0 || s.HeapFloor > 1<<34 {
+		f.add("server.heapFloor: %d is not between 0, which is none, and %d", s.HeapFloor, int64(1<<34))
+	}
 	for key, n := range map[string]int{
 		"registrationsPerMinute": s.Limits.RegistrationsPerMinute, "authorizationsPerMinute": s.Limits.AuthorizationsPerMinute,
 		"failedSigninsPerMinute": s.Limits.FailedSigninsPerMinute, "streamsPerUser": s.Limits.StreamsPerUser,

@@ -80,6 +80,8 @@ type Gateway struct {
 	files     *tls.Files // nil unless tls.mode is files
 	ca        *tls.SelfSigned
 	certified func() []tls.Status // nil without TLS
+	verifier  *access.Verifier
+	logged    *logBuffer // nil: whoever gave the log writes it
 	closers   []io.Closer
 }
 
@@ -88,10 +90,12 @@ func New(ctx context.Context, c *Config, o Options) (*Gateway, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	var logged *logBuffer
 	if o.Log == nil {
-		o.Log = NewLog(os.Stdout, c.Logging)
+		logged = newLogBuffer(os.Stdout)
+		o.Log = NewLog(logged, c.Logging)
 	}
-	g := &Gateway{config: c, o: o, log: o.Log, now: o.Now, echo: echo.New(), metrics: newMetrics(), signing: make(chan struct{}, 1)}
+	g := &Gateway{logged: logged, config: c, o: o, log: o.Log, now: o.Now, echo: echo.New(), metrics: newMetrics(), signing: make(chan struct{}, 1)}
 	if err := g.open(ctx); err != nil {
 		g.Close()
 		return nil, err
@@ -158,6 +162,7 @@ func (g *Gateway) open(ctx context.Context) error {
 		AccessTTL: c.Token.AccessTTL, RefreshIdle: c.Token.RefreshIdleTTL, RefreshTTL: c.Token.RefreshTTL, SessionTTL: c.Session.TTL,
 		StaleAfter: c.Store.StaleAfter, Now: g.now, Log: g.log, OnEnded: g.streams.revoke,
 	})
+	g.verifier = access.NewVerifier(g.ring, g.grants.Revoked, g.now) // one for all configurations: what it remembers holds for each
 	if err := g.grants.Start(ctx); err != nil {
 		return fmt.Errorf("read revocations: %w", err)
 	}
@@ -177,11 +182,10 @@ func (g *Gateway) newHosts(c *Config, s *site, registry *clients.Registry) ([]*h
 	for _, t := range c.TrustedIssuers {
 		trusted = append(trusted, idp.NewTrustedIssuer(t.IssuerURL, t.Provider, idp.Options{Now: g.now, Log: g.log, Client: g.tracing.client(g.o.providers)}))
 	}
-	verifier := access.NewVerifier(g.ring, g.grants.Revoked, g.now)
 	minter := access.NewMinter(g.ring, c.Token.AccessTTL, g.now)
 	var hosts []*host
 	for i, route := range s.table.Routes() {
-		h := &host{g: g, route: route, verifier: verifier, metrics: s.series.hosts[route.Host]}
+		h := &host{g: g, route: route, verifier: g.verifier, metrics: s.series.hosts[route.Host]}
 		hosts = append(hosts, h)
 		if route.Public {
 			continue
@@ -194,7 +198,7 @@ func (g *Gateway) newHosts(c *Config, s *site, registry *clients.Registry) ([]*h
 			Route: route, Grants: g.grants, Clients: registry, Providers: s.providers, Minter: minter, KeySet: g.ring.Set,
 			Browser: browser, Pages: g.pages, Audit: g.audit, Attempts: g.attempts, Meter: meter{h.metrics, s.series.providers}, Limits: g.limits, Log: g.log, Now: g.now,
 			Verify: func(ctx context.Context, raw string) (*access.Token, error) {
-				return verifier.Verify(ctx, raw, route.Origin, route.Origin)
+				return g.verifier.Verify(ctx, raw, route.Origin, route.Origin)
 			},
 			RefreshTTL: c.Token.RefreshTTL, AccessTTL: c.Token.AccessTTL, SessionTTL: c.Session.TTL,
 			Registration: c.Proxy.Registration.Dynamic, Documents: c.Proxy.Registration.MetadataDocuments,
@@ -266,6 +270,11 @@ func (g *Gateway) Close() {
 	for _, c := range g.closers {
 		if err := c.Close(); err != nil {
 			g.log.Error("close", "cause", err)
+		}
+	}
+	if g.logged != nil { // last, for all of that may have something to say
+		if err := g.logged.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "gateway:", err)
 		}
 	}
 }

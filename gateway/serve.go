@@ -65,6 +65,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 		})
 	}
 	background.Go(func() error {
+		keepHeapFloor(ctx, g.config.Server.HeapFloor)
+		return nil
+	})
+	background.Go(func() error {
 		g.prepare(ctx, g.site.Load().providers)
 		return nil
 	})

@@ -30,6 +30,7 @@ type exchange struct {
 	body     clientBody
 	pulse    *pulse // of a stream
 	unblock  unblock
+	passes   httputil.ReverseProxy
 }
 
 // ErrOver is the cause of a context that ends because a stream has lasted as
@@ -37,7 +38,7 @@ type exchange struct {
 var ErrOver = errors.New("the stream is over")
 
 func (x *exchange) proxy() *httputil.ReverseProxy {
-	return &httputil.ReverseProxy{
+	x.passes = httputil.ReverseProxy{
 		Rewrite:        x.rewrite,
 		ModifyResponse: x.modify,
 		ErrorHandler:   x.fail,
@@ -46,6 +47,7 @@ func (x *exchange) proxy() *httputil.ReverseProxy {
 		BufferPool:     x,
 		ErrorLog:       x.route.noise,
 	}
+	return &x.passes
 }
 
 // rewrite turns the client's request into the server's. Hop-by-hop headers are

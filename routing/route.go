@@ -33,6 +33,7 @@ type Route struct {
 	own       http.Header     // sent upstream whoever calls
 	added     map[string]bool // their names, and the identity's
 	buffers   buffers
+	taggers   sync.Pool   // of *tagger
 	noise     *log.Logger // what net/http has to say
 	monitor   monitor
 	unserved  sync.Once // a warning

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"hash"
 	"net/http"
 	"strings"
 )
@@ -53,13 +54,28 @@ func (r *Route) unbound(seen string, caller *Caller) (string, bool) {
 // tag says for whom an id was minted. The length stands before each part, so
 // that no two callers are spelled alike.
 func (r *Route) tag(id string, caller *Caller) string {
-	mac := hmac.New(sha256.New, r.options.SessionKey)
-	var b []byte
-	for _, part := range [...]string{r.Host, caller.Subject, caller.ClientID, id} {
-		b = binary.AppendUvarint(b[:0], uint64(len(part)))
-		mac.Write(append(b, part...))
+	t, ok := r.taggers.Get().(*tagger)
+	if !ok {
+		t = &tagger{mac: hmac.New(sha256.New, r.options.SessionKey)}
 	}
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:tagBytes])
+	defer r.taggers.Put(t)
+	t.text = t.text[:0]
+	for _, part := range [...]string{r.Host, caller.Subject, caller.ClientID, id} {
+		t.text = append(binary.AppendUvarint(t.text, uint64(len(part))), part...)
+	}
+	t.mac.Reset()
+	t.mac.Write(t.text)
+	var out [tagChars]byte
+	base64.RawURLEncoding.Encode(out[:], t.mac.Sum(t.sum[:0])[:tagBytes])
+	return string(out[:])
+}
+
+// A tagger is used again: to make one costs more than a tag, of which every call
+// needs two.
+type tagger struct {
+	mac  hash.Hash
+	text []byte
+	sum  [sha256.Size]byte
 }
 
 // sessions reads which sessions a request names, in its header and, where it

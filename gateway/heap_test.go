@@ -1,0 +1,66 @@
+package gateway
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"time"
+)
+
+func TestA_small_heap_is_collected_at_the_floor_and_a_large_one_as_ever(t *testing.T) {
+	const mib = 1 << 20
+	for name, row := range map[string]struct {
+		live, roots uint64
+		goal        uint64 // live + (live + roots) × percent
+	}{
+		"nothing known yet":                     {0, mib, 64 * mib},
+		"little alive":                          {8 * mib, mib, 64 * mib},
+		"many stacks":                           {8 * mib, 20 * mib, 64 * mib},
+		"half of the floor alive":               {32 * mib, 0, 64 * mib},
+		"half of it in heap, and stacks":        {32 * mib, 32 * mib, 96 * mib},
+		"as much alive as the floor":            {64 * mib, 10 * mib, 138 * mib},
+		"ten thousand streams, heap and stacks": {300 * mib, 150 * mib, 750 * mib},
+	} {
+		t.Run(name, func(t *testing.T) {
+			percent := uint64(heapPercent(64*mib, row.live, row.roots))
+			live := max(row.live, mib)
+			got := live + (live+row.roots)*percent/100
+			if got > row.goal+mib/2 || got < row.goal-mib/2 {
+				t.Errorf("%d percent: collected at %d MiB, want %d", percent, got/mib, row.goal/mib)
+			}
+		})
+	}
+}
+
+func TestThe_floor_of_the_heap_follows_what_is_alive(t *testing.T) {
+	t.Setenv("GOGC", "")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		keepHeapFloor(ctx, 64<<20)
+		close(done)
+	}()
+	await := func(what string, good func(percent int) bool) {
+		t.Helper()
+		for late := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+			runtime.GC()
+			percent := debug.SetGCPercent(-1)
+			debug.SetGCPercent(percent)
+			if good(percent) {
+				return
+			}
+			if time.Now().After(late) {
+				t.Fatalf("%s: %d percent", what, percent)
+			}
+		}
+	}
+	await("a small heap", func(p int) bool { return p > 2*collected })
+	large := make([]byte, 80<<20)
+	await("a large heap", func(p int) bool { return p == collected })
+	runtime.KeepAlive(large)
+	await("a small one again", func(p int) bool { return p > 2*collected })
+	cancel()
+	<-done
+	await("after the end", func(p int) bool { return p == collected })
+}
