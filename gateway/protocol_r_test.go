@@ -164,11 +164,7 @@ func TestR5_only_an_access_token_of_this_issuer_for_this_host_is_believed(t *tes
 	for name, forged := range f.forged(t, tok.access) {
 		t.Run(name, func(t *testing.T) {
 			a := f.call(t, notes, forged, "read_note")
-			want := challengeForInvalid
-			if name == "without exp" {
-				want = challengeForExpired
-			}
-			a.wantChallenge(t, http.StatusUnauthorized, want)
+			a.wantChallenge(t, http.StatusUnauthorized, challengeForInvalid)
 			a.wantJSON(t, http.StatusUnauthorized, "invalid_token")
 		})
 	}
