@@ -15,7 +15,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -29,8 +28,8 @@ import (
 	"golang.org/x/term"
 )
 
-// version is stamped by the release build.
-var version = "dev"
+// version and revision are stamped by the release build.
+var version, revision = "dev", ""
 
 // Exit codes: 0 good, 1 the thing failed, 2 wrong usage.
 const (
@@ -69,6 +68,7 @@ func command() *cobra.Command {
 	root.Use = "mcp-oauth2-proxy"
 	root.Short = "OAuth 2.1 in front of MCP servers"
 	root.SilenceErrors, root.SilenceUsage = true, true
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return gateway.ThisBuild(version, revision).CheckFIPS() }
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	root.PersistentFlags().String("config", "", "configuration file (default: $MCP_OAUTH2_PROXY_CONFIG, else /etc/mcp-oauth2-proxy/config/config.yaml)")
@@ -516,19 +516,11 @@ func healthCommand() *cobra.Command {
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version",
-		RunE: func(c *cobra.Command, _ []string) error {
-			revision := ""
-			if info, ok := debug.ReadBuildInfo(); ok {
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						revision = " " + s.Value
-					}
-				}
-				revision += " " + info.GoVersion
-			}
-			fmt.Fprintf(c.OutOrStdout(), "mcp-oauth2-proxy %s%s\n", version, revision)
-			return nil
+		Use: "version", Short: "Print what program this is",
+		// Also of a build that refuses everything else.
+		PersistentPreRun: func(*cobra.Command, []string) {},
+		Run: func(c *cobra.Command, _ []string) {
+			fmt.Fprintln(c.OutOrStdout(), gateway.ThisBuild(version, revision))
 		},
 	}
 }

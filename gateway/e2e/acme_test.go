@@ -65,11 +65,20 @@ func newSite(t *testing.T, o siteOptions) *site {
 	return s
 }
 
-// startUpstream answers "hello", and at /stream says so five times a second.
+// startUpstream serves greetings.
 func startUpstream(t *testing.T) string {
 	t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	greet(t, server)
+	return server.URL
+}
+
+// greet starts a server that answers "hello", and at /stream says so five times a
+// second.
+func greet(t *testing.T, server *httptest.Server) {
+	t.Helper()
 	ended := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/stream" {
 			_, _ = io.WriteString(w, "hello")
 			return
@@ -88,10 +97,10 @@ func startUpstream(t *testing.T) string {
 				return
 			}
 		}
-	}))
+	})
+	server.Start()
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(ended) })
-	return server.URL
 }
 
 // say makes a request and returns the certificate it was answered under.
