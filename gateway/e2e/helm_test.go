@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +36,27 @@ func chartValues(t *testing.T) []string {
 	}
 	if len(files) < 6 {
 		t.Fatalf("%d files of values, want at least 6", len(files))
+	}
+	return append(files, documentedValues(t)...)
+}
+
+// documentedValues are the values of the guide, each in a file.
+func documentedValues(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for i, m := range regexp.MustCompile("(?s)```yaml\n# values.yaml\n(.*?)```").FindAllSubmatch(text, -1) {
+		file := filepath.Join(t.TempDir(), fmt.Sprintf("guide-%d-values.yaml", i))
+		if err := os.WriteFile(file, m[1], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	if len(files) == 0 {
+		t.Fatal("the guide has no values")
 	}
 	return files
 }
