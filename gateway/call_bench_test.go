@@ -91,25 +91,66 @@ func (x *bench) token(b testing.TB) string {
 
 // call calls over one connection of HTTP/1.1.
 func (x *bench) call(b *testing.B, token func() string) {
-	conn, err := tls.Dial("tcp", x.server.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}) //nolint:gosec // who answers is not in question
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	r := bufio.NewReader(conn)
-	var request []byte
+	c := x.dial(b)
+	defer func() { _ = c.Close() }()
 	b.ReportAllocs()
 	for b.Loop() {
-		request = append(request[:0], "POST /mcp HTTP/1.1\r\nHost: notes.example.com\r\nUser-Agent: bench\r\nAccept: application/json, text/event-stream\r\n"+
-			"Mcp-Protocol-Version: 2025-11-25\r\nContent-Type: application/json\r\nMcp-Session-Id: "...)
-		request = append(append(append(request, x.session...), "\r\nAuthorization: Bearer "...), token()...)
-		request = strconv.AppendInt(append(request, "\r\nContent-Length: "...), int64(len(benchCall)), 10)
-		request = append(append(request, "\r\n\r\n"...), benchCall...)
-		if _, err := conn.Write(request); err != nil {
+		if err := c.call(token()); err != nil {
 			b.Fatal(err)
 		}
-		if status, err := skipMessage(r); err != nil || !bytes.Contains(status, []byte(" 200 ")) {
-			b.Fatalf("%s %v", status, err)
+	}
+}
+
+// A caller1 is a connection of HTTP/1.1 that costs next to nothing; whoever
+// dials closes it.
+type caller1 struct {
+	*bench
+	net.Conn
+	r       *bufio.Reader
+	request []byte
+}
+
+func (x *bench) dial(t testing.TB) *caller1 {
+	t.Helper()
+	conn, err := tls.Dial("tcp", x.server.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}) //nolint:gosec // who answers is not in question
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &caller1{bench: x, Conn: conn, r: bufio.NewReader(conn)}
+}
+
+func (c *caller1) head(method, token string) {
+	c.request = append(append(c.request[:0], method...), " /mcp HTTP/1.1\r\nHost: notes.example.com\r\nUser-Agent: bench\r\nAccept: application/json, text/event-stream\r\n"+
+		"Mcp-Protocol-Version: 2025-11-25\r\nMcp-Session-Id: "...)
+	c.request = append(append(append(append(c.request, c.session...), "\r\nAuthorization: Bearer "...), token...), "\r\n"...)
+}
+
+// call calls a tool.
+func (c *caller1) call(token string) error {
+	c.head(http.MethodPost, token)
+	c.request = strconv.AppendInt(append(c.request, "Content-Type: application/json\r\nContent-Length: "...), int64(len(benchCall)), 10)
+	c.request = append(append(c.request, "\r\n\r\n"...), benchCall...)
+	if _, err := c.Write(c.request); err != nil {
+		return err
+	}
+	status, err := skipMessage(c.r)
+	if err == nil && !bytes.Contains(status, []byte(" 200 ")) {
+		err = fmt.Errorf("answered %q", status)
+	}
+	return err
+}
+
+// listen opens a stream and returns when its first event is there.
+func (c *caller1) listen(token string) error {
+	c.head(http.MethodGet, token)
+	c.request = append(c.request, "\r\n"...)
+	if _, err := c.Write(c.request); err != nil {
+		return err
+	}
+	for {
+		line, err := c.r.ReadSlice('\n')
+		if err != nil || bytes.HasPrefix(line, []byte("data:")) {
+			return err
 		}
 	}
 }
@@ -165,6 +206,12 @@ func serveOrigin(conn net.Conn) {
 	result := originAnswer(`"id":42,"result":{"content":[{"type":"text","text":"` + strings.Repeat("All work and no play. ", 44) + `"}],"isError":false}`)
 	r := bufio.NewReader(conn)
 	for {
+		if method, err := r.Peek(len(http.MethodGet)); err == nil && string(method) == http.MethodGet {
+			// An event, and then nothing until the client leaves.
+			_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {}\n\n"))
+			_, _ = io.Copy(io.Discard, r)
+			return
+		}
 		body, err := readMessage(r)
 		if err != nil {
 			return

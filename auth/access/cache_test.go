@@ -27,19 +27,15 @@ func TestR5_a_forged_token_with_the_claims_of_a_remembered_one_is_refused(t *tes
 	}
 	for name, forged := range map[string]string{
 		"the same jti, kid and claims, signed by somebody else": signedBySomebody(t, good),
-		"another subject":                 forge(t, good, nil, map[string]any{"sub": "local:bob"}),
-		"another scope":                   forge(t, good, nil, map[string]any{"scope": "admin"}),
-		"the same claims in another form": forge(t, good, nil, nil),
-		"no signature":                    good[:strings.LastIndex(good, ".")+1],
-		"a part of the signature":         good[:len(good)-4],
-		"a changed last character":        good[:len(good)-1] + string(good[len(good)-1]^1),
-		"a newline":                       good + "\n",
-		"padding":                         good + "==",
+		"another subject":          forge(t, good, nil, map[string]any{"sub": "local:bob"}),
+		"another scope":            forge(t, good, nil, map[string]any{"scope": "admin"}),
+		"no signature":             good[:strings.LastIndex(good, ".")+1],
+		"a part of the signature":  good[:len(good)-4],
+		"a changed last character": good[:len(good)-1] + string(good[len(good)-1]^1),
+		"a newline":                good + "\n",
+		"padding":                  good + "==",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if forged == good {
-				t.Skip("JSON is written as it was minted")
-			}
 			for range 2 {
 				if _, err := f.verify(forged); !errors.Is(err, ErrInvalid) {
 					t.Errorf("got %v", err)
