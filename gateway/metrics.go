@@ -53,8 +53,8 @@ func (m *metrics) gauge(name, help string, labels []string, read func(is func(va
 }
 
 // counter is gauge for a number that never falls.
-func (m *metrics) counter(name, help string, read func() float64) {
-	m.registry.MustRegister(reading{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, func(is func(float64, ...string)) { is(read()) }})
+func (m *metrics) counter(name, help string, read func(is func(value float64, labels ...string))) {
+	m.registry.MustRegister(reading{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, read})
 }
 
 // Describe implements prometheus.Collector.

@@ -389,6 +389,20 @@ func TestAnAuditLogThatCannotKeepUpIsSeen(t *testing.T) {
 	}
 }
 
+func TestLinesThatTheLogLosesAreCounted(t *testing.T) {
+	f := newFixture(t)
+	r, w := io.Pipe() // that nobody reads
+	f.Gateway.logged = newLogBuffer(w)
+	line := make([]byte, 1024)
+	for range 2 * maxLogged / len(line) {
+		_, _ = f.Gateway.logged.Write(line)
+	}
+	if is, want := samples(t, f.Gateway)["log_lines_dropped_total"], f.Gateway.logged.Dropped(); is == 0 || is != float64(want) {
+		t.Errorf("%g lines are counted, %d were dropped", is, want)
+	}
+	_ = r.Close() // and the writer ends
+}
+
 func TestAReloadDropsTheSeriesOfHostsAndProvidersThatAreGone(t *testing.T) {
 	f := newFixture(t)
 	_, tok := f.connected(t, "notes:read")

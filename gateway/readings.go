@@ -21,8 +21,13 @@ func (g *Gateway) watch() {
 	g.metrics.gauge("audit_queue_length", "Events that wait to be written to the audit log.", nil, func(is func(float64, ...string)) {
 		is(float64(g.audit.Waiting()))
 	})
-	g.metrics.counter("audit_wait_seconds_total", "For how long requests have waited for a place in the queue of the audit log.", func() float64 {
-		return g.audit.Waited().Seconds()
+	g.metrics.counter("audit_wait_seconds_total", "For how long requests have waited for a place in the queue of the audit log.", func(is func(float64, ...string)) {
+		is(g.audit.Waited().Seconds())
+	})
+	g.metrics.counter("log_lines_dropped_total", "Lines of the log that were not written, because what it goes to takes none.", func(is func(float64, ...string)) {
+		if g.logged != nil {
+			is(float64(g.logged.Dropped()))
+		}
 	})
 	revision := revision()
 	g.metrics.gauge("build_info", "1; the labels say what is running.", []string{"version", "revision", "go_version", "fips"}, func(is func(float64, ...string)) {
