@@ -5,7 +5,8 @@
 //
 //	go test -tags e2e ./...
 //
-// needs npm, Chromium, certutil, PostgreSQL and HAProxy, all of them Debian's;
+// needs npm, Chromium, certutil, PostgreSQL, HAProxy, nginx and promtool, all of
+// them Debian's, and helm and kubeconform, which .ci/run installs;
 // what comes from npm is pinned in parts/ and
 // is put in the user's cache folder on first use. Nothing is skipped when a
 // part is missing: the test fails and names it.
