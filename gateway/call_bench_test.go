@@ -112,7 +112,7 @@ type caller1 struct {
 
 func (x *bench) dial(t testing.TB) *caller1 {
 	t.Helper()
-	conn, err := tls.Dial("tcp", x.server.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}) //nolint:gosec // who answers is not in question
+	conn, err := tls.Dial("tcp", x.server.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
