@@ -89,7 +89,7 @@ func (w *world) asPortal(form url.Values) {
 	if form.Get("client_id") != "portal" {
 		return
 	}
-	if secret := pick(w, []string{portalSecret, "", "guess", portalSecret + "x"}); secret != "" {
+	if secret := pick(w, []string{portalSecret, portalSecret, portalSecret, "", "guess", portalSecret + "x"}); secret != "" {
 		form.Set("client_secret", secret)
 	}
 }
@@ -184,9 +184,9 @@ func (w *world) refreshesElsewhere() {
 	}
 	s, id := f.site, f.clientID
 	switch w.rng.IntN(4) {
-	case 0:
+	case 0, 1:
 		s = w.anySite()
-	case 1:
+	case 2:
 		id = pick(w, w.clients).ids[s.origin]
 	}
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "client_id": {id}}

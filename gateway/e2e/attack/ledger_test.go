@@ -25,6 +25,7 @@ type request struct {
 	asked                             []string
 	prompt                            string
 	shown                             bool // its person pressed Allow on a page
+	ticked                            []string
 }
 
 // An attempt is a sign-in under way at a provider.
@@ -207,13 +208,12 @@ func (w *world) judgeConsent(p *prospect, a *answer) {
 				w.breaks("no scope that is not offered", "%q is ticked and taken", s)
 			}
 		}
-		key := w.tickKey(p.b.name, p.request.clientID, p.site)
-		w.ticked[key] = append(w.ticked[key], scopes...)
+		p.request.ticked = scopes
 	}
 }
 
-func (w *world) tickKey(person, clientID string, s *site) string {
-	return person + " " + clientID + " " + s.name
+func (w *world) tickKey(subject, clientID string, s *site) string {
+	return subject + " " + clientID + " " + s.name
 }
 
 // judgeCallback: an answer of a provider counts once, in the browser that was
@@ -256,12 +256,19 @@ func (w *world) judgeSession(p *prospect, a *answer) {
 func (w *world) judgeCode(p *prospect, code string) {
 	w.secrets = append(w.secrets, code)
 	req := p.request
-	if req == nil || req.client == nil {
+	if req == nil {
 		w.breaks("no code without a request", "%s is sent one", p.b)
 		return
 	}
 	if req.browser != p.b {
 		w.breaks("no request in another browser", "what %s began ends in %s", req.browser, p.b)
+	}
+	if req.client == nil { // the guest: nobody is there to redeem it
+		return
+	}
+	if req.shown { // from now on it is remembered
+		key := w.tickKey(p.b.signedIn[p.site], req.clientID, req.site)
+		w.ticked[key] = append(w.ticked[key], req.ticked...)
 	}
 	asksAgain := slices.Contains(strings.Fields(req.prompt), "consent")
 	switch {
@@ -271,13 +278,13 @@ func (w *world) judgeCode(p *prospect, code string) {
 	case req.client == w.desk:
 		w.breaks("no grant without the page", "a client on the computer is believed to be who it says")
 	case req.client == w.portal:
-	case len(w.ticked[w.tickKey(p.b.name, req.clientID, req.site)]) == 0:
+	case len(w.ticked[w.tickKey(p.b.signedIn[p.site], req.clientID, req.site)]) == 0:
 		w.breaks("no grant without the page", "%s of %s was never allowed", req.client.name, p.b)
 	}
 	if w.codes.of[code] != nil {
 		w.breaks("every code is new", "a code is issued twice")
 	}
-	w.codes.put(code, &codeState{request: req, browser: p.b, verify: req.challenge, may: w.allowed(p.b.name, req)})
+	w.codes.put(code, &codeState{request: req, browser: p.b, verify: req.challenge, may: w.allowed(p.b.signedIn[p.site], req)})
 	w.said["a code is issued"]++
 }
 
@@ -453,10 +460,10 @@ func (w *world) judgeToken(s *site, form url.Values, holder *client, b *browser,
 	}
 }
 
-// allowed are the scopes that a request of a person may be granted.
-func (w *world) allowed(person string, req *request) []string {
+// allowed are the scopes that a request of an account may be granted.
+func (w *world) allowed(subject string, req *request) []string {
 	if req.client != w.portal || req.shown {
-		return slices.Clone(w.ticked[w.tickKey(person, req.clientID, req.site)])
+		return slices.Clone(w.ticked[w.tickKey(subject, req.clientID, req.site)])
 	}
 	asked := slices.DeleteFunc(slices.Clone(req.asked), func(s string) bool { return req.site.scopes[s] == nil })
 	if len(asked) == 0 {

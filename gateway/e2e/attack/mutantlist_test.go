@@ -83,7 +83,7 @@ var mutants = []mutant{
 	// Access tokens.
 	one("access token: one host's", "auth/access/verify.go", "	case t.Issuer != issuer:\n", "	case false:\n").also("auth/access/verify.go", "	if c.Issuer != issuer {\n", "	if false {\n").also("auth/access/verify.go", `case !slices.Contains(t.Audience, audience):`, `case !slices.Contains(t.Audience, audience) && false:`),
 	one("access token: signature", "auth/access/verify.go", `payload, err := jws.Verify([]byte(raw), jws.WithKey(key.Algorithm, key.Key))`, "payload, err := base64.RawURLEncoding.DecodeString(strings.Split(raw, \".\")[1])\n\t_, _ = jws.Verify([]byte(raw), jws.WithKey(key.Algorithm, key.Key))"),
-	one("access token: it ends with its grant", "auth/access/verify.go", "	case revoked:\n", "	case false:\n"),
+	one("access token: it ends with its grant", "auth/access/verify.go", "	case revoked:\n", "	case revoked && false:\n"),
 	one("access token: there is one", "gateway/call.go", "	if h.route.Public {\n", "	if h.route.Public || req.Header.Get(\"Authorization\") == \"\" {\n"),
 
 	// What reaches an MCP server.

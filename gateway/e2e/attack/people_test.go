@@ -155,7 +155,7 @@ func (w *world) judgeEnding(b *browser, s *site) {
 		case f.site != s || f.ended:
 		case sub == b.signedIn[s]:
 			f.end()
-			delete(w.ticked, w.tickKey(b.name, f.clientID, s)) // and what was said is forgotten
+			delete(w.ticked, w.tickKey(sub, f.clientID, s)) // and what was said is forgotten
 			w.said["a person ends a grant"]++
 		default:
 			w.stillWorks(f, b.name+" ends connections")

@@ -42,7 +42,7 @@ type world struct {
 
 	requests ledger[*request]       // by the id in r
 	states   ledger[*attempt]       // by the state that the gateway gave to a provider
-	ticked   map[string][]string    // person, client and host → every scope ever ticked
+	ticked   map[string][]string    // account, client and host → every scope that was ticked
 	tokens   map[string]*tokenState // access tokens, as received
 	families []*family
 	codes    ledger[*codeState]
