@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	batchSize   = 64 << 10        // bytes that are written at once
+	batchSize   = 64 << 10 // bytes that are written at once
+	gatherTime  = 2 * time.Millisecond
 	maxTorn     = 16 << 10        // bytes of half a line that are kept
 	signTime    = 5 * time.Second // for a signature and its key to be kept
 	firstRetry  = 100 * time.Millisecond
@@ -35,13 +36,14 @@ type writer struct {
 	covered uint64 // the last line that is signed, or that a signature is in
 
 	batch    []byte // chained, not yet written
+	timer    *time.Timer
 	deadline time.Time
 	failed   bool // since the last write
 	said     time.Time
 }
 
 func newWriter(l *Log) (*writer, error) {
-	w := &writer{log: l, out: l.o.Out}
+	w := &writer{log: l, out: l.o.Out, timer: time.NewTimer(gatherTime)}
 	if l.o.Path == "" {
 		w.begin(tail{})
 		return w, nil
@@ -100,11 +102,24 @@ func (w *writer) run() {
 	for {
 		select {
 		case e := <-w.log.queue:
+			if e.work == nil {
+				w.gather()
+			}
 			w.take(e)
 		case <-w.log.stop:
 			w.end()
 			return
 		}
+	}
+}
+
+// gather lets a line wait for those behind it: to write each by itself would
+// cost a busy gateway more than everything else about it.
+func (w *writer) gather() {
+	w.timer.Reset(gatherTime)
+	select {
+	case <-w.timer.C:
+	case <-w.log.stop:
 	}
 }
 
