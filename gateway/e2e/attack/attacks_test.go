@@ -314,6 +314,20 @@ func (w *world) spoofs() {
 	w.call(s, token, callBody("read"), headers...)
 }
 
+// namesHost asks one host, and names in a header the one that its token is for.
+func (w *world) namesHost() {
+	token := w.stolenToken()
+	t, s := w.tokens[token], w.anySite()
+	if t == nil || t.site == s {
+		return
+	}
+	before := t.site.upstream.count()
+	w.call(s, token, callBody("read"), "X-Forwarded-Host", t.site.host, "Forwarded", "host="+t.site.host)
+	if t.site.upstream.count() != before {
+		w.breaks("no host but the one that was asked", "a call of %s arrives at %s", s.name, t.site.name)
+	}
+}
+
 // smugglesTools hides a tool from whoever reads the body another way.
 func (w *world) smugglesTools() {
 	token := w.stolenToken()
@@ -575,7 +589,7 @@ func (w *world) baits() {
 // registers clients that nobody should have.
 func (w *world) registers() {
 	s := w.anySite()
-	bad := []string{"javascript:alert(1)//x.y/", "data:text/html,x", "http://evil." + domain + "/cb", "https://evil." + domain + "/cb#f", "https://*.evil." + domain + "/cb",
+	bad := []string{"javascript:alert(1)//x.y/", "javascript:/alert(1)", "data:text/html,x", "data:/text/html,x", "vbscript:/x", "http://evil." + domain + "/cb", "https://evil." + domain + "/cb#f", "https://*.evil." + domain + "/cb",
 		"https://user@evil." + domain + "/", "http://127.0.0.1.evil." + domain + "/", "//evil." + domain + "/", "https://evil." + domain + "\\@client." + domain + "/", "file:///etc/passwd", "http://0.0.0.0/"}
 	uri := pick(w, bad)
 	_, kept := w.register(s, map[string]any{"client_name": hostile, "redirect_uris": []string{uri, "https://evil." + domain + "/cb"}})

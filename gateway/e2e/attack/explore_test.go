@@ -26,7 +26,7 @@ func (w *world) moves() []move {
 		{"begin", 8, w.begin}, {"go on", 40, w.goOn}, {"go back", 2, w.goBack}, {"use", 6, w.use}, {"refresh", 5, w.refreshes},
 		{"disconnect", 2, w.disconnects}, {"visit account", 1, w.visitAccount}, {"act on account", 2, w.acts}, {"lure", 5, w.lures},
 		{"see URL", 4, w.seesURL}, {"redeem", 8, w.redeems}, {"take over", 5, w.takesOver}, {"refresh elsewhere", 5, w.refreshesElsewhere},
-		{"show elsewhere", 5, w.showsElsewhere}, {"forge", 2, w.forges}, {"anonymous", 1, w.anonymous}, {"spoof", 4, w.spoofs},
+		{"show elsewhere", 5, w.showsElsewhere}, {"forge", 2, w.forges}, {"anonymous", 1, w.anonymous}, {"spoof", 4, w.spoofs}, {"name host", 2, w.namesHost},
 		{"smuggle tools", 3, w.smugglesTools}, {"stray", 3, w.strays}, {"provoke", 2, w.provokes}, {"join", 2, w.joins},
 		{"send forms", 3, w.sendsForms}, {"plant", 2, w.plants}, {"rename", 3, w.renames}, {"return", 5, w.returns}, {"plot", 4, w.plots},
 		{"ask badly", 4, w.asksBadly}, {"bait", 1, w.baits}, {"register", 1, w.registers},

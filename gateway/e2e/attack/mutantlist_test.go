@@ -116,8 +116,8 @@ var mutants = []mutant{
 	one("page: frames", "web/headers.go", `h.Set("X-Frame-Options", "DENY")`, ``),
 	one("page: sharing", "gateway/cors.go", `case kindPage, kindForwardAuth:`, `case kindForwardAuth:`).also("gateway/cors.go", `case kindMetadata:`, `case kindMetadata, kindPage:`),
 	one("redirect: nobody is told of the URL", "auth/server.go", `h.Set("Referrer-Policy", "no-referrer")`, ``),
-	one("registration: redirect URIs that harm", "auth/clients/redirect.go", `case neverSchemes[u.Scheme]:`, `case false:`).also("auth/clients/redirect.go", "	return errors.New(\"its scheme is not one that is known", "	return nil\n}\n\nfunc unknownScheme() error {\n	return errors.New(\"its scheme is not one that is known"),
-	one("fetch: special-use addresses", "auth/clients/addresses.go", `network != "tcp4" && network != "tcp6" || !public(to.Addr())`, `network != "tcp4" && network != "tcp6"`),
+	one("registration: redirect URIs that harm", "auth/clients/redirect.go", `case neverSchemes[u.Scheme]:`, `case false:`).also("auth/clients/redirect.go", `return errors.New("its scheme is not one that is known to belong to an MCP client")`, `return nil`),
+	one("fetch: special-use addresses", "auth/clients/addresses.go", `network != "tcp4" && network != "tcp6" || !public(to.Addr())`, `network != "tcp4" && network != "tcp6" || !to.IsValid()`),
 }
 
 // also adds an edit.
