@@ -226,8 +226,12 @@ func (w *world) showsElsewhere() {
 	case 1:
 		a := w.send(w.request(http.MethodGet, s.origin+"/authenticate", "", "Authorization", "Bearer "+token))
 		t := w.tokens[token]
-		if a.status == http.StatusOK && (t == nil || t.site != s || t.dead.Load()) {
+		switch {
+		case a.status != http.StatusOK:
+		case t == nil || t.site != s:
 			w.breaks("no token of another host", "/authenticate of %s takes one of %s", s.name, read(token).Issuer)
+		case t.dead.Load():
+			w.breaks("no token after its end", "/authenticate of %s takes one whose grant has ended", s.name)
 		}
 	case 2:
 		w.revoke(s, w.evil.ids[s.origin], "", token)

@@ -81,8 +81,9 @@ var mutants = []mutant{
 	one("revocation: only one's own", "auth/revoke.go", `if err == nil && t.ClientID == client.ID {`, `if err == nil {`),
 
 	// Access tokens.
-	one("access token: one host's", "auth/access/verify.go", "	case t.Issuer != issuer:\n", "	case false:\n").also("auth/access/verify.go", "	if c.Issuer != issuer {\n", "	if false {\n").also("auth/access/verify.go", `case !slices.Contains(t.Audience, audience):`, `case !slices.Contains(t.Audience, audience) && false:`),
-	one("access token: signature", "auth/access/verify.go", `payload, err := jws.Verify([]byte(raw), jws.WithKey(key.Algorithm, key.Key))`, "payload, err := base64.RawURLEncoding.DecodeString(strings.Split(raw, \".\")[1])\n\t_, _ = jws.Verify([]byte(raw), jws.WithKey(key.Algorithm, key.Key))"),
+	one("access token: one host's", "auth/access/verify.go", "	case t.Issuer != issuer:\n", "	case false:\n").also("auth/access/verify.go", `case !slices.Contains(t.Audience, audience):`, `case !slices.Contains(t.Audience, audience) && false:`),
+	one("access token: signature", "auth/access/verify.go", `check.Verify([]byte(input), signature, key.Key); err != nil {`, `check.Verify([]byte(input), signature, key.Key); false && err != nil {`),
+	one("access token: what is remembered is judged again", "auth/access/verify.go", `if err := v.judge(&e.token, issuer, audience); err != nil {`, `if err := error(nil); err != nil {`),
 	one("access token: it ends with its grant", "auth/access/verify.go", "	case revoked:\n", "	case revoked && false:\n"),
 	one("access token: there is one", "gateway/call.go", "	if h.route.Public {\n", "	if h.route.Public || req.Header.Get(\"Authorization\") == \"\" {\n"),
 
