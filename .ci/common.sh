@@ -78,6 +78,10 @@ install() {
 		need haproxy haproxy &&
 		need promtool prometheus &&
 		need nginx nginx &&
+		need systemd-nspawn systemd-container &&
+		need debootstrap debootstrap &&
+		need rpm rpm &&
+		tool nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm v2.43.0 &&
 		go build -o "$work/count" .ci/count.go &&
 		tool helm helm.sh/helm/v3/cmd/helm v3.22.0 &&
 		tool kubeconform github.com/yannh/kubeconform/cmd/kubeconform v0.8.0 &&
