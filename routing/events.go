@@ -16,6 +16,7 @@ type shortened struct {
 	held  []byte // what has come of an event
 	seen  int    // how far into held there is no end of an event
 	ready []byte // what may go
+	owed  bool   // an edited event ended in a CR, whose LF may still come
 	err   error
 }
 
@@ -42,6 +43,9 @@ func (s *shortened) Read(p []byte) (int, error) {
 
 // take lets go of what is complete.
 func (s *shortened) take() {
+	if s.owed && len(s.held) > 0 {
+		s.held, s.owed = bytes.TrimPrefix(s.held, []byte("\n")), false
+	}
 	for s.err == nil {
 		end := s.end()
 		if end < 0 {
@@ -109,5 +113,6 @@ func (s *shortened) event(event []byte) {
 		s.ready = append(s.ready, event...)
 	default:
 		s.ready = append(append(append(append(s.ready, rest...), "data: "...), edited...), "\n\n"...)
+		s.owed = len(event) == len(s.held) && event[len(event)-1] == '\r'
 	}
 }
