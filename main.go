@@ -109,6 +109,17 @@ func load(c *cobra.Command) (*gateway.Config, string, error) {
 	return config, path, err
 }
 
+// managing runs what asks the gateway that runs with the configuration.
+func managing(run func(c *cobra.Command, m *gateway.Manager, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		config, _, err := load(c)
+		if err != nil {
+			return err
+		}
+		return run(c, gateway.Manage(config), args)
+	}
+}
+
 func serveCommand() *cobra.Command {
 	return &cobra.Command{
 		Short: "Run the gateway (the default)",
@@ -302,12 +313,8 @@ func notEmpty(password []byte) ([]byte, error) {
 func connectionsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "connections", Short: "List who granted what to which client",
-		RunE: func(c *cobra.Command, _ []string) error {
-			config, _, err := load(c)
-			if err != nil {
-				return err
-			}
-			list, err := gateway.Manage(config).Connections(c.Context())
+		RunE: managing(func(c *cobra.Command, m *gateway.Manager, _ []string) error {
+			list, err := m.Connections(c.Context())
 			if err != nil {
 				return err
 			}
@@ -317,7 +324,7 @@ func connectionsCommand() *cobra.Command {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", x.Grant, x.Host, x.User, x.Label(), strings.Join(x.Scopes, " "), x.Given.Format(time.DateTime), x.Used.Format(time.DateTime))
 			}
 			return w.Flush()
-		},
+		}),
 	}
 }
 
@@ -332,34 +339,24 @@ func revokeCommand() *cobra.Command {
 	c.Flags().BoolVar(&v.All, "all", false, "every grant and every session")
 	c.MarkFlagsMutuallyExclusive("user", "client", "grant", "host", "all")
 	c.MarkFlagsOneRequired("user", "client", "grant", "host", "all")
-	c.RunE = func(c *cobra.Command, _ []string) error {
+	c.RunE = managing(func(c *cobra.Command, m *gateway.Manager, _ []string) error {
 		if v.Allow && v.Client == "" {
 			return usage(errors.New("--allow goes with --client"))
 		}
-		config, _, err := load(c)
-		if err != nil {
-			return err
-		}
-		ended, err := gateway.Manage(config).Revoke(c.Context(), v)
+		ended, err := m.Revoke(c.Context(), v)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(c.OutOrStdout(), "%d grants ended\n", ended)
 		return nil
-	}
+	})
 	return c
 }
 
 func rotateKeysCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "rotate-keys", Short: "Sign with a new key from now on; issued tokens stay good",
-		RunE: func(c *cobra.Command, _ []string) error {
-			config, _, err := load(c)
-			if err != nil {
-				return err
-			}
-			return gateway.Manage(config).RotateKeys(c.Context())
-		},
+		RunE: managing(func(c *cobra.Command, m *gateway.Manager, _ []string) error { return m.RotateKeys(c.Context()) }),
 	}
 }
 
@@ -367,18 +364,14 @@ func backupCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "backup FILE", Short: "Copy the running gateway's state file, as it is now, to FILE",
 		Args: exactly("FILE"),
-		RunE: func(c *cobra.Command, args []string) error {
-			config, _, err := load(c)
-			if err != nil {
-				return err
-			}
-			size, err := gateway.Manage(config).Backup(c.Context(), args[0])
+		RunE: managing(func(c *cobra.Command, m *gateway.Manager, args []string) error {
+			size, err := m.Backup(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%s: %d bytes\n", args[0], size)
 			return nil
-		},
+		}),
 	}
 }
 
@@ -409,12 +402,8 @@ func exactly(names ...string) cobra.PositionalArgs {
 func explainCommand() *cobra.Command {
 	c := &cobra.Command{Use: "explain REF", Short: "What happened in one authorization attempt, and what fixes it", Args: exactly("REF")}
 	asJSON := c.Flags().Bool("json", false, "for programs")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		config, _, err := load(c)
-		if err != nil {
-			return err
-		}
-		x, err := gateway.Manage(config).Explain(c.Context(), args[0])
+	c.RunE = managing(func(c *cobra.Command, m *gateway.Manager, args []string) error {
+		x, err := m.Explain(c.Context(), args[0])
 		switch {
 		case err != nil:
 			return err
@@ -422,7 +411,7 @@ func explainCommand() *cobra.Command {
 			return json.NewEncoder(c.OutOrStdout()).Encode(x)
 		}
 		return x.Describe(c.OutOrStdout())
-	}
+	})
 	return c
 }
 
@@ -432,17 +421,13 @@ func auditCommand() *cobra.Command {
 	}}
 	c.AddCommand(auditVerifyCommand(), &cobra.Command{
 		Use: "keys", Short: "Print what the audit log is verified against, for --keys on another machine", Args: none,
-		RunE: func(c *cobra.Command, _ []string) error {
-			config, _, err := load(c)
-			if err != nil {
-				return err
-			}
-			trust, err := gateway.Manage(config).AuditTrust(c.Context())
+		RunE: managing(func(c *cobra.Command, m *gateway.Manager, _ []string) error {
+			trust, err := m.AuditTrust(c.Context())
 			if err != nil {
 				return err
 			}
 			return json.NewEncoder(c.OutOrStdout()).Encode(trust)
-		},
+		}),
 	})
 	return c
 }
@@ -486,18 +471,14 @@ func auditTrust(c *cobra.Command, file string) (gateway.AuditTrust, error) {
 func selfsignedCACommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "selfsigned-ca", Short: "Print the certificate of the local CA (tls.mode selfsigned), for clients to trust",
-		RunE: func(c *cobra.Command, _ []string) error {
-			config, _, err := load(c)
-			if err != nil {
-				return err
-			}
-			pem, err := gateway.Manage(config).SelfSignedCA(c.Context())
+		RunE: managing(func(c *cobra.Command, m *gateway.Manager, _ []string) error {
+			pem, err := m.SelfSignedCA(c.Context())
 			if err != nil {
 				return err
 			}
 			fmt.Fprint(c.OutOrStdout(), pem)
 			return nil
-		},
+		}),
 	}
 }
 
