@@ -43,7 +43,6 @@ func (x *exchange) proxy() *httputil.ReverseProxy {
 		ModifyResponse: x.modify,
 		ErrorHandler:   x.fail,
 		Transport:      x.route.forwards,
-		FlushInterval:  -1,
 		BufferPool:     x,
 		ErrorLog:       x.route.noise,
 	}
