@@ -81,6 +81,9 @@ install() {
 		need systemd-nspawn systemd-container &&
 		need debootstrap debootstrap &&
 		need rpm rpm &&
+		need buildah buildah &&
+		need podman podman runc &&
+		need runc runc &&
 		tool nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm v2.43.0 &&
 		go build -o "$work/count" .ci/count.go &&
 		tool helm helm.sh/helm/v3/cmd/helm v3.22.0 &&

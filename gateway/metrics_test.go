@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/fips140"
 	"errors"
 	"fmt"
 	"io"
@@ -338,7 +339,7 @@ func TestWhatIsKeptElsewhereIsRead(t *testing.T) {
 	all := samples(t, f.Gateway)
 	for series, want := range map[string]float64{
 		"store_behind_seconds": 0,
-		`build_info{fips="false",go_version="` + runtime.Version() + `",revision="` + revision() + `",version="v1.2.3"}`: 1,
+		`build_info{fips="` + fmt.Sprint(fips140.Enabled()) + `",go_version="` + runtime.Version() + `",revision="` + revision() + `",version="v1.2.3"}`: 1,
 		"signing_key_age_seconds": 600,
 	} {
 		if is, ok := all[series]; !ok || is != want {

@@ -41,7 +41,7 @@ var debian = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	defer func() { _ = os.RemoveAll(partial) }()     // gone already, if all went well
-	if err := os.Chmod(partial, 0o755); err != nil { //nolint:gosec // it is a root directory
+	if err := os.Chmod(partial, 0o755); err != nil {
 		return "", err
 	}
 	cmd := exec.Command("debootstrap", "--variant=minbase", "--include=systemd,ca-certificates", "bookworm", partial)

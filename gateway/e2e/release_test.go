@@ -170,7 +170,7 @@ var packages = sync.OnceValues(func() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if err := os.WriteFile(filepath.Join(tree, name), text, 0o755); err != nil { //nolint:gosec // a program
+		if err := os.WriteFile(filepath.Join(tree, name), text, 0o755); err != nil {
 			return "", err
 		}
 	}
