@@ -75,17 +75,16 @@ install() {
 		need "$(postgres_bin)" postgresql &&
 		need ip iproute2 &&
 		need pg_ctlcluster postgresql &&
-		need haproxy haproxy &&
 		need promtool prometheus &&
 		need nginx nginx &&
 		need systemd-nspawn systemd-container &&
 		need debootstrap debootstrap &&
 		need rpm rpm &&
 		need buildah buildah &&
-		need podman podman runc &&
+		need podman podman &&
 		need runc runc &&
-		tool nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm v2.43.0 &&
 		go build -o "$work/count" .ci/count.go &&
+		tool nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm v2.43.0 &&
 		tool helm helm.sh/helm/v3/cmd/helm v3.22.0 &&
 		tool kubeconform github.com/yannh/kubeconform/cmd/kubeconform v0.8.0 &&
 		tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint v2.15.0
@@ -99,7 +98,7 @@ format() {
 
 vet() {
 	go vet ./... && GOOS=darwin go vet ./... && GOOS=windows go vet ./... &&
-		(cd gateway/e2e && go vet -tags e2e ./...)
+		(cd gateway/e2e && go vet -tags e2e ./...) && (cd gateway/e2e/bench && go vet ./...)
 }
 
 lint() {

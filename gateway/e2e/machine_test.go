@@ -40,7 +40,7 @@ var debian = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = os.RemoveAll(partial) }()     // gone already, if all went well
+	defer func() { _ = os.RemoveAll(partial) }() // gone already, if all went well
 	if err := os.Chmod(partial, 0o755); err != nil {
 		return "", err
 	}
