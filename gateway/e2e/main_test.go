@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	if dir, err := room(); err == nil {
-		_ = os.RemoveAll(dir) // it is temporary; what is left harms nobody
+		_ = exec.Command("umount", filepath.Join(dir, "storage", "overlay")).Run() // podman leaves its store mounted, if there is one
+		_ = os.RemoveAll(dir)                                                      // it is temporary; what is left harms nobody
 	}
 	os.Exit(code)
 }
