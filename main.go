@@ -136,7 +136,7 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			g, err := gateway.New(c.Context(), config, gateway.Options{Version: version, Listeners: sockets, Supervisor: supervisor})
+			g, err := gateway.New(c.Context(), config, gateway.Options{Build: gateway.ThisBuild(version, revision), Listeners: sockets, Supervisor: supervisor})
 			if err != nil {
 				return err
 			}

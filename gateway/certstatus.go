@@ -19,6 +19,12 @@ func certificateExpiry(status func() []tls.Status) func(is func(value float64, l
 	}
 }
 
+// certificateFailed counts an order that failed. Certificates know no ports, so
+// their names are not always those of hosts.
+func (m *metrics) certificateFailed(name string, reason tls.Reason) {
+	m.failures.WithLabelValues(name, string(reason)).Inc()
+}
+
 // uncertified is a host without a certificate, as /readyz shows it.
 type uncertified struct {
 	Host    string     `json:"host"`

@@ -40,7 +40,7 @@ type Options struct {
 	Now  func() time.Time // default: time.Now
 	Demo *DemoSignin      // fills in the sign-in form
 
-	Version   string    // of the release
+	Build     Build     // which metrics and traces name
 	Audit     io.Writer // default: as configured
 	Listening func()    // told when every port is open
 
@@ -130,7 +130,7 @@ func (g *Gateway) open(ctx context.Context) error {
 	if g.secret, err = store.Secret(ctx, g.store); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	if g.tracing, err = openTracing(ctx, c.Tracing, g.o.Version, g.secret, g.log); err != nil {
+	if g.tracing, err = openTracing(ctx, c.Tracing, g.o.Build.Version, g.secret, g.log); err != nil {
 		return err
 	}
 	if g.tracing != nil {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"mcp-oauth2-proxy/auth"
-	"mcp-oauth2-proxy/tls"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -20,8 +19,7 @@ type hostMetrics struct {
 	requests *prometheus.HistogramVec                     // kind, status
 	found    [kinds][]atomic.Pointer[prometheus.Observer] // by status
 
-	streams  prometheus.Gauge
-	failures *prometheus.CounterVec // of certificates: reason
+	streams prometheus.Gauge
 
 	// Of hosts that ask who calls.
 	checks        [len(checkNames)]prometheus.Counter
@@ -52,12 +50,11 @@ func newHostMetrics(name string, guarded bool) *hostMetrics {
 		streams: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "mcp_streams_open", Help: "Event streams of the MCP server that are open now.", ConstLabels: host,
 		}),
-		failures: counters("certificate_failures_total", "Orders for a certificate that failed, by what was wrong.", host, "reason"),
 	}
 	for k := range h.found {
 		h.found[k] = make([]atomic.Pointer[prometheus.Observer], len(statusNames))
 	}
-	h.parts = []prometheus.Collector{h.requests, h.failures}
+	h.parts = []prometheus.Collector{h.requests}
 	if name == unknownHost {
 		return h
 	}
@@ -102,15 +99,6 @@ func (h *hostMetrics) Describe(out chan<- *prometheus.Desc) {
 func (h *hostMetrics) Collect(out chan<- prometheus.Metric) {
 	for _, p := range h.parts {
 		p.Collect(out)
-	}
-}
-
-// certificateFailed counts an order for a certificate that failed.
-func (m *metrics) certificateFailed(host string, reason tls.Reason) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if h := m.shown.hosts[host]; h != nil { // else it was removed while the order was under way
-		h.failures.WithLabelValues(string(reason)).Inc()
 	}
 }
 

@@ -20,14 +20,18 @@ const maxScrapes = 4
 type metrics struct {
 	registry *prometheus.Registry
 	store    *storeMetrics
+	failures *prometheus.CounterVec // of certificates: host, as certificates name it, and reason
 
 	mu    sync.Mutex
 	shown *series // those of the site in force
 }
 
 func newMetrics() *metrics {
-	m := &metrics{registry: prometheus.NewRegistry(), store: newStoreMetrics(), shown: &series{}}
-	m.registry.MustRegister(m.store, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m := &metrics{
+		registry: prometheus.NewRegistry(), store: newStoreMetrics(), shown: &series{},
+		failures: counters("certificate_failures_total", "Orders for a certificate that failed, by what was wrong.", nil, "host", "reason"),
+	}
+	m.registry.MustRegister(m.store, m.failures, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

@@ -334,12 +334,12 @@ func TestOperationsOfTheStoreAreCounted(t *testing.T) {
 func TestWhatIsKeptElsewhereIsRead(t *testing.T) {
 	f := newFixture(t)
 	f.tokenOf(t, ada, "client-1") // there is a key from then on
-	f.o.Version = "v1.2.3"
+	f.o.Build = ThisBuild("v1.2.3", "0123abc")
 	f.clock.forward(10 * time.Minute)
 	all := samples(t, f.Gateway)
 	for series, want := range map[string]float64{
 		"store_behind_seconds": 0,
-		`build_info{fips="` + fmt.Sprint(fips140.Enabled()) + `",go_version="` + runtime.Version() + `",revision="` + revision() + `",version="v1.2.3"}`: 1,
+		`build_info{fips="` + fmt.Sprint(fips140.Enabled()) + `",go_version="` + runtime.Version() + `",revision="0123abc",version="v1.2.3"}`: 1,
 		"signing_key_age_seconds": 600,
 	} {
 		if is, ok := all[series]; !ok || is != want {

@@ -73,7 +73,11 @@ func (g *Gateway) notify(ctx context.Context, assignments ...string) {
 
 // serving is the status of a process that has no trouble.
 func (g *Gateway) serving() string {
-	return fmt.Sprintf("serving %d hosts", len(g.site.Load().table.Routes()))
+	n := len(g.site.Load().table.Routes())
+	if n == 1 {
+		return "serving 1 host"
+	}
+	return fmt.Sprintf("serving %d hosts", n)
 }
 
 func (g *Gateway) notifyReady(ctx context.Context) {

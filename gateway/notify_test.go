@@ -177,7 +177,7 @@ func TestTheSupervisorHearsOfEveryTurn(t *testing.T) {
 	s := newSupervisorInFiles(t)
 	g, path, stop := supervised(t, s)
 	defer stop()
-	if got := s.hears(t); got != "READY=1\nSTATUS=serving 1 hosts" {
+	if got := s.hears(t); got != "READY=1\nSTATUS=serving 1 host" {
 		t.Errorf("after the start it hears %q", got)
 	}
 	good, err := os.ReadFile(path)

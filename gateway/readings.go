@@ -1,9 +1,6 @@
 package gateway
 
 import (
-	"crypto/fips140"
-	"runtime"
-	"runtime/debug"
 	"strconv"
 )
 
@@ -29,22 +26,8 @@ func (g *Gateway) watch() {
 			is(float64(g.logged.Dropped()))
 		}
 	})
-	revision := revision()
 	g.metrics.gauge("build_info", "1; the labels say what is running.", []string{"version", "revision", "go_version", "fips"}, func(is func(float64, ...string)) {
-		is(1, g.o.Version, revision, runtime.Version(), strconv.FormatBool(fips140.Enabled()))
+		b := g.o.Build
+		is(1, b.Version, b.Revision, b.Go, strconv.FormatBool(b.FIPSOn))
 	})
-}
-
-// revision is that of the source, where the build knew it.
-func revision() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value
-		}
-	}
-	return ""
 }

@@ -117,7 +117,7 @@ func TestSystemd(t *testing.T) {
 	c := s.browser(t)
 	t.Run("it has started when systemd says so", func(t *testing.T) {
 		s.answers(t, c, "notes.test")
-		if got := s.property(t, "StatusText"); got != "serving 1 hosts" {
+		if got := s.property(t, "StatusText"); got != "serving 1 host" {
 			t.Errorf("the status is %q", got)
 		}
 		uid := s.does(t, "stat", "-c", "%u", "/proc/"+s.property(t, "MainPID"))
