@@ -1,9 +1,6 @@
 package gateway
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // A rule says what was broken by a refusal, and what fixes it. It is found by
 // the error code and how the description begins; with an empty description it
@@ -36,18 +33,6 @@ const (
 	fixWait     = "Wait a minute, and try again."
 	fixStore    = "Look at the log and at /readyz: the store, or what was asked, did not answer. Nothing was lost; try again."
 )
-
-// general are descriptions that are content with the rule of their code: they say
-// all there is to say.
-var general = []string{
-	"the body ended early", "the body is too large", "the request is too long", "the answer is too long",
-	"this method is not for this path", "there is no such passkey", "action is not known", "this account has no passkeys here",
-	"decision must be allow or deny", "duration must be 1h, 1d, 30d or max", "there is no local sign-in here",
-	"there is no such identity provider here", "token is missing", "the code stands alone", "an answer was handed over twice",
-}
-
-// isGeneral tells whether a description has no rule of its own, on purpose.
-func isGeneral(description string) bool { return slices.Contains(general, description) }
 
 // rules are all that is known, in the order of the way.
 var rules = []rule{
