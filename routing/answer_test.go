@@ -175,6 +175,20 @@ func TestTroubleWithTheServer(t *testing.T) {
 	}
 }
 
+// A status of one or two digits is one that net/http cannot write.
+func TestAStatusThatIsNone(t *testing.T) {
+	url := listen(t, func(conn net.Conn) {
+		fmt.Fprint(conn, "HTTP/1.1 007 Bond\r\nContent-Length: 0\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn)
+	})
+	f := newFront(t, routing.Config{Endpoint: parse(t, url+"/mcp")})
+	for _, body := range []string{"{}", `"` + strings.Repeat("x", 100<<10) + `"`} {
+		if status, answer := f.post(t, body); status != http.StatusBadGateway || !strings.Contains(answer, `{"error":502,"path":"/mcp"}`) {
+			t.Errorf("%d bytes: %d %s", len(body), status, answer)
+		}
+	}
+}
+
 // listen runs what some server does with each connection, after the request.
 func listen(t *testing.T, serve func(net.Conn)) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

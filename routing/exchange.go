@@ -69,7 +69,8 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 	if x.hides() || p.In.Method == http.MethodGet && accepts(p.In.Header["Accept"], eventStream) {
 		delete(out.Header, "Accept-Encoding")
 	}
-	if _, whole := p.In.Body.(*replayed); whole {
+	if body, whole := p.In.Body.(*replayed); whole {
+		out.Body = body // which hop knows; to close it does nothing
 		delete(out.Header, "Expect")
 		// The header makes net/http send a request again that may have been
 		// received: that is for the client to decide.
@@ -86,6 +87,9 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 // was good: with it a client would throw its token away.
 func (x *exchange) modify(res *http.Response) error {
 	x.route.seen(nil)
+	if res.StatusCode < http.StatusContinue {
+		return errStatus // net/http would panic
+	}
 	if res.StatusCode == http.StatusUnauthorized && !x.route.Public {
 		return errRejected
 	}

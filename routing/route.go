@@ -28,7 +28,8 @@ type Route struct {
 	resource  string
 	upstream  upstream
 	transport *http.Transport
-	forwards  http.RoundTripper // transport, as Options.Transport wraps it
+	forwarder forwarder         // transport, or what is quicker
+	forwards  http.RoundTripper // forwarder, as Options.Transport wraps it
 	catalogue *keeper
 	own       http.Header     // sent upstream whoever calls
 	added     map[string]bool // their names, and the identity's
@@ -70,8 +71,9 @@ func newRoute(c Config, o Options) (*Route, error) {
 		Proxied: c.Endpoint != nil, Enforced: c.EnforceScopes && !c.Public && c.Endpoint != nil,
 		scheme: c.Scheme, config: c, options: o, upstream: up, transport: newTransport(up, trust),
 	}
-	if r.forwards = r.transport; o.Transport != nil {
-		r.forwards = o.Transport(r.transport)
+	r.forwarder = newForwarder(up, r.transport)
+	if r.forwards = r.forwarder; o.Transport != nil {
+		r.forwards = o.Transport(r.forwarder)
 	}
 	if r.Name == "" {
 		r.Name = host

@@ -72,7 +72,7 @@ func (t *Table) Routes() []*Route { return slices.Clone(t.routes) }
 // that was replaced is closed while its last ones still run.
 func (t *Table) Close() {
 	for _, r := range t.routes {
-		r.transport.CloseIdleConnections()
+		r.forwarder.CloseIdleConnections()
 	}
 }
 

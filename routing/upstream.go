@@ -17,6 +17,14 @@ const (
 	handshakeTimeout = 5 * time.Second
 )
 
+// How much of an answer may be its head, and how many connections to a server
+// that are not in use are kept, for how long.
+const (
+	maxHead  = 1 << 20
+	maxIdle  = 512
+	idleTime = 90 * time.Second
+)
+
 // upstream is where the requests of a route go.
 type upstream struct {
 	scheme    string
@@ -99,12 +107,12 @@ func newTransport(u upstream, c *tls.Config) *http.Transport {
 		TLSClientConfig:       c,
 		TLSHandshakeTimeout:   handshakeTimeout,
 		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   512,
-		IdleConnTimeout:       90 * time.Second,
+		MaxIdleConnsPerHost:   maxIdle,
+		IdleConnTimeout:       idleTime,
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true,
 		// No ResponseHeaderTimeout: a tool may think for minutes before it answers.
-		MaxResponseHeaderBytes: 1 << 20,
+		MaxResponseHeaderBytes: maxHead,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}
 }

@@ -1,0 +1,164 @@
+package routing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// sweepEvery is how long a connection that its server has closed may keep its
+// descriptor, about.
+const sweepEvery = 10 * time.Second
+
+// A hop passes requests on to an MCP server that speaks plain HTTP/1.1, on the
+// goroutine that asks: http.Transport has two more for each connection, and
+// changing between the three costs more than all the checks of a call. It is for
+// requests that are in memory as a whole, which are almost all; a body that is
+// still to come, TLS and HTTP/2 are left to http.Transport.
+//
+// A request that was written is never written again, unless it is one that has
+// no effect (RFC 9110 §9.2.1): whether a call is made twice is for the client to
+// decide.
+type hop struct {
+	*http.Transport
+	address string
+
+	mu    sync.Mutex
+	idle  []*hopConn // the last used is the last
+	sweep *time.Timer
+}
+
+// A forwarder passes requests on.
+type forwarder interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
+// newForwarder returns what is quickest for an MCP server.
+func newForwarder(u upstream, t *http.Transport) forwarder {
+	if u.scheme != "http" || !canProbe {
+		return t
+	}
+	return &hop{Transport: t, address: u.address()}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (h *hop) RoundTrip(req *http.Request) (*http.Response, error) {
+	m := newMessage(req)
+	if m == nil {
+		return h.Transport.RoundTrip(req)
+	}
+	defer m.free()
+	ctx := req.Context()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if c := h.take(); c != nil {
+		res, err := c.roundTrip(ctx, req, m.Bytes())
+		if err == nil || ctx.Err() != nil || c.heard > 0 || c.said > 0 && !repeatable(req) {
+			return res, err
+		}
+	}
+	c, err := h.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.roundTrip(ctx, req, m.Bytes())
+}
+
+// repeatable tells whether a request may be sent again that a server may have
+// received: one that asks and does nothing.
+func repeatable(req *http.Request) bool {
+	switch req.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return req.Body == nil || req.Body == http.NoBody
+	}
+	return false
+}
+
+func (h *hop) dial(ctx context.Context) (*hopConn, error) {
+	conn, err := h.DialContext(ctx, "tcp", h.address)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, err
+	}
+	c, err := newHopConn(h, conn)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("use the connection: %w", err), conn.Close())
+	}
+	return c, nil
+}
+
+// take returns a connection that is idle and alive; nil if there is none.
+func (h *hop) take() *hopConn {
+	for {
+		h.mu.Lock()
+		last := len(h.idle) - 1
+		if last < 0 {
+			h.mu.Unlock()
+			return nil
+		}
+		c := h.idle[last]
+		h.idle[last] = nil
+		h.idle = h.idle[:last]
+		h.mu.Unlock()
+		if c.alive() {
+			return c
+		}
+		_ = c.Close()
+	}
+}
+
+// put keeps a connection for the next request.
+func (h *hop) put(c *hopConn) {
+	c.since = time.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.idle) == maxIdle {
+		_ = c.Close()
+		return
+	}
+	h.idle = append(h.idle, c)
+	switch {
+	case h.sweep == nil:
+		h.sweep = time.AfterFunc(sweepEvery, h.sweepIdle)
+	case len(h.idle) == 1:
+		h.sweep.Reset(sweepEvery)
+	}
+}
+
+// sweepIdle lets go of what has been idle for long, and of what its server has
+// closed.
+func (h *hop) sweepIdle() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	kept := h.idle[:0]
+	for _, c := range h.idle {
+		if time.Since(c.since) < idleTime && c.alive() {
+			kept = append(kept, c)
+			continue
+		}
+		_ = c.Close()
+	}
+	clear(h.idle[len(kept):])
+	if h.idle = kept; len(kept) > 0 {
+		h.sweep.Reset(sweepEvery)
+	}
+}
+
+// CloseIdleConnections closes what no request uses.
+func (h *hop) CloseIdleConnections() {
+	h.mu.Lock()
+	idle := h.idle
+	h.idle = nil
+	h.mu.Unlock()
+	for _, c := range idle {
+		_ = c.Close()
+	}
+	h.Transport.CloseIdleConnections()
+}
