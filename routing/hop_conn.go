@@ -147,9 +147,9 @@ func (b *hopBody) Read(p []byte) (int, error) {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	n, err := b.ReadCloser.Read(p)
-	switch err { //nolint:errorlint // a reader returns io.EOF itself
-	case nil:
-	case io.EOF:
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
 		b.end(wasRead)
 	default:
 		if b.ctx.Err() != nil {
