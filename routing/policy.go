@@ -93,18 +93,18 @@ type judge struct {
 
 // judgeOf compares the pin with that of the catalogue as it is now; only where
 // they differ is it asked what the pin stands for.
-func (r *Route) judgeOf(ctx context.Context, g Granted) (*judge, error) {
+func (r *Route) judgeOf(ctx context.Context, g Granted) (judge, error) {
 	h := r.catalogue.rules(ctx, g)
 	if !h.known {
-		return nil, &Unavailable{Cause: cmp.Or[error](h.cause, errNeverAsked)}
+		return judge{}, &Unavailable{Cause: cmp.Or[error](h.cause, errNeverAsked)}
 	}
-	j := &judge{granted: g, index: h.index, deny: r.config.UnscopedTools == "deny" && len(h.catalogue.Scopes) > 0}
+	j := judge{granted: g, index: h.index, deny: r.config.UnscopedTools == "deny" && len(h.catalogue.Scopes) > 0}
 	if g.Pin == "" || g.Pin == h.index.pinOf(g.Scopes) {
 		return j, nil
 	}
 	var err error
 	if j.pinned, err = r.catalogue.pins.recall(ctx, r.options.Pins, g.Pin, r.options.Now()); err != nil {
-		return nil, &Unavailable{Cause: err}
+		return judge{}, &Unavailable{Cause: err}
 	}
 	return j, nil
 }
