@@ -46,19 +46,29 @@ func readBody(req *http.Request, limit int64) ([]byte, error) {
 	if req.ContentLength > limit {
 		return nil, &TooLarge{limit}
 	}
-	body, err := readAll(io.LimitReader(req.Body, limit+1), req.ContentLength)
-	var tooLarge *http.MaxBytesError
+	var in io.Reader = req.Body
+	if req.ContentLength < 0 { // else it ends where it was said to: net/http sees to that
+		in = io.LimitReader(in, limit+1)
+	}
+	body, err := readAll(in, req.ContentLength)
 	switch {
 	case int64(len(body)) > limit:
 		return nil, &TooLarge{limit}
-	case errors.As(err, &tooLarge):
-		return nil, &TooLarge{tooLarge.Limit}
 	case err != nil:
-		return nil, &BadMessage{Code: mcp.CodeParse, Reason: "the body is not complete"}
+		return nil, incomplete(err)
 	case len(body) == 0:
 		req.Body, req.ContentLength = http.NoBody, 0
 	}
 	return body, nil
+}
+
+// incomplete is why a body was not read to its end.
+func incomplete(err error) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return &TooLarge{tooLarge.Limit}
+	}
+	return &BadMessage{Code: mcp.CodeParse, Reason: "the body is not complete"}
 }
 
 // believed is how much memory a promised length is worth before the bytes come.
