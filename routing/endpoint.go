@@ -135,7 +135,8 @@ func (x *exchange) postTo(uri string) string {
 		fragment = "#" + fragment
 	}
 	return before + "?" + eachSession(query, func(written, id string) string {
-		return written + "." + r.tag(id, x.caller)
+		tag := r.tag(id, x.caller)
+		return written + "." + string(tag[:])
 	}) + fragment
 }
 

@@ -37,7 +37,8 @@ func (r *Route) binds(caller *Caller) bool {
 // bound returns a session's id as its caller may see it. It is the same every
 // time, for servers repeat the id in every answer; nothing is stored.
 func (r *Route) bound(id string, caller *Caller) string {
-	return id + "." + r.tag(id, caller)
+	tag := r.tag(id, caller)
+	return id + "." + string(tag[:])
 }
 
 // unbound returns the id that the MCP server knows, or false if it was not
@@ -48,12 +49,13 @@ func (r *Route) unbound(seen string, caller *Caller) (string, bool) {
 		return "", false
 	}
 	id := seen[:end]
-	return id, hmac.Equal([]byte(r.tag(id, caller)), []byte(seen[end+1:]))
+	tag := r.tag(id, caller)
+	return id, hmac.Equal(tag[:], []byte(seen[end+1:]))
 }
 
 // tag says for whom an id was minted. The length stands before each part, so
 // that no two callers are spelled alike.
-func (r *Route) tag(id string, caller *Caller) string {
+func (r *Route) tag(id string, caller *Caller) (tag [tagChars]byte) {
 	t, ok := r.taggers.Get().(*tagger)
 	if !ok {
 		t = &tagger{mac: hmac.New(sha256.New, r.options.SessionKey)}
@@ -65,9 +67,8 @@ func (r *Route) tag(id string, caller *Caller) string {
 	}
 	t.mac.Reset()
 	t.mac.Write(t.text)
-	var out [tagChars]byte
-	base64.RawURLEncoding.Encode(out[:], t.mac.Sum(t.sum[:0])[:tagBytes])
-	return string(out[:])
+	base64.RawURLEncoding.Encode(tag[:], t.mac.Sum(t.sum[:0])[:tagBytes])
+	return tag
 }
 
 // A tagger is used again: to make one costs more than a tag, of which every call
