@@ -144,11 +144,13 @@ func (h *host) forward(c echo.Context, t *access.Token) error {
 		return tooMany("too_many_streams", "too many requests of this user are open", 5*time.Second)
 	}
 	defer end()
-	c.Response().Before(func() {
-		if get && strings.HasPrefix(c.Response().Header().Get("Content-Type"), eventStream) {
-			h.g.streams.listens(s)
-		}
-	})
+	if get {
+		c.Response().Before(func() {
+			if strings.HasPrefix(c.Response().Header().Get("Content-Type"), eventStream) {
+				h.g.streams.listens(s)
+			}
+		})
+	}
 	h.route.Forward(c.Response(), req.WithContext(ctx), who)
 	return nil
 }
