@@ -116,10 +116,10 @@ func (h *host) forwardAuth(c echo.Context) error {
 }
 
 func caller(t *access.Token) *routing.Caller {
-	return &routing.Caller{
+	return routing.NewCaller(routing.Identity{
 		Subject: t.Subject, Email: t.Email, Username: t.PreferredUsername, ClientID: t.ClientID,
 		Groups: t.Groups, Scopes: t.Scopes, Pin: t.Pin,
-	}
+	})
 }
 
 // granted are the plain values of a token that calls are held to.

@@ -86,7 +86,7 @@ func TestTheEndpointEventOfTheLegacyTransport(t *testing.T) {
 func TestMessagesOfTheLegacyTransportAreOfWhoseStreamItIs(t *testing.T) {
 	f := newFront(t, says(t, "event: endpoint\ndata: /m?x=%20;&sessionId=s%2B1&y\n\n"), keyed)
 	_, at, _ := strings.Cut(strings.TrimSpace(f.stream(t)), "data: ")
-	bob := *ada
+	bob := ada.Identity
 	bob.Subject = "google:5678"
 	for name, tc := range map[string]struct {
 		who    *routing.Caller
@@ -94,7 +94,7 @@ func TestMessagesOfTheLegacyTransportAreOfWhoseStreamItIs(t *testing.T) {
 		want   string // what arrives; empty: 404
 	}{
 		"X21 the caller's own":                 {ada, at, "/m?x=%20;&sessionId=s%2B1&y"},
-		"X21 another's":                        {&bob, at, ""},
+		"X21 another's":                        {routing.NewCaller(bob), at, ""},
 		"X21 as the server knows it":           {ada, "/m?sessionId=s%2B1", ""},
 		"X21 with its name encoded":            {ada, "/m?session%49d=s%2B1", ""},
 		"X21 in another case":                  {ada, "/m?SESSIONID=s%2B1", ""},

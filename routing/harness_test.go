@@ -30,10 +30,10 @@ type front struct {
 	causes chan error
 }
 
-var ada = &routing.Caller{
+var ada = routing.NewCaller(routing.Identity{
 	Subject: "google:1234", Email: "ada@example.com", Username: "ada", ClientID: "client-1",
 	Groups: []string{"admins", "dev"}, Scopes: []string{"notes:read"},
-}
+})
 
 func newFront(t testing.TB, c routing.Config, opts ...func(*routing.Options)) *front {
 	t.Helper()

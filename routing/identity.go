@@ -5,28 +5,41 @@ import (
 	"strings"
 )
 
-// A Caller is who a token was issued to, and for what.
-type Caller struct {
+// An Identity is who a token was issued to, and for what.
+type Identity struct {
 	Subject, Email, Username, ClientID string
 	Groups, Scopes                     []string
 	Pin                                string // of the tools as they were consented to; told to nobody
 }
 
-// SetHeaders says who calls, in the headers that MCP servers read. Characters
-// outside printable ASCII, and the comma in a group's name, are
-// percent-encoded, so no value can end early or become two.
+// A Caller is an Identity as MCP servers are told of it. It never changes, so
+// all requests with a token may share one.
+type Caller struct {
+	Identity
+	values [len(identityHeaders)]string
+}
+
+// identityHeaders are where MCP servers read who calls.
+var identityHeaders = [...]string{
+	"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Preferred-Username", "X-Forwarded-Client-Id",
+	"X-Forwarded-Groups", "X-Forwarded-Access-Scopes",
+}
+
+// NewCaller returns who as a Caller; nothing in who may change from then on.
+// Characters outside printable ASCII, and the comma in a group's name, are
+// percent-encoded, so no value of a header can end early or become two.
+func NewCaller(who Identity) *Caller {
+	return &Caller{who, [...]string{
+		safe(who.Subject, ""), safe(who.Email, ""), safe(who.Username, ""), safe(who.ClientID, ""),
+		join(who.Groups, ","), join(who.Scopes, " "),
+	}}
+}
+
+// SetHeaders says who calls, in the headers that MCP servers read.
 func (c *Caller) SetHeaders(h http.Header) {
-	values := [...]string{
-		safe(c.Subject, ""), safe(c.Email, ""), safe(c.Username, ""), safe(c.ClientID, ""),
-		join(c.Groups, ","), join(c.Scopes, " "),
-	}
-	all := values[:] // one array for all: this is done for every call
-	for i, name := range [...]string{
-		"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Preferred-Username", "X-Forwarded-Client-Id",
-		"X-Forwarded-Groups", "X-Forwarded-Access-Scopes",
-	} {
-		if all[i] != "" {
-			h[name] = all[i : i+1 : i+1]
+	for i, name := range identityHeaders {
+		if c.values[i] != "" {
+			h[name] = c.values[i : i+1 : i+1]
 		}
 	}
 }

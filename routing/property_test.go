@@ -115,7 +115,7 @@ func (d *toss) consent(t *testing.T) {
 			}
 		}
 	}
-	caller := &routing.Caller{Subject: "s", Scopes: d.granted, Pin: c.Pin(d.granted)}
+	caller := routing.NewCaller(routing.Identity{Subject: "s", Scopes: d.granted, Pin: c.Pin(d.granted)})
 	digests := map[string]string{}
 	for _, tool := range c.Covered(d.granted) {
 		digests[tool.Name] = tool.Digest

@@ -48,9 +48,9 @@ func TestASessionIsOfWhomItWasMintedFor(t *testing.T) {
 	if strings.ContainsFunc(seen, func(c rune) bool { return c < 0x21 || c > 0x7e }) || seen == id {
 		t.Errorf("X17 the id is %q", seen)
 	}
-	bob, otherClient := *ada, *ada
+	bob, otherClient := ada.Identity, ada.Identity
 	bob.Subject, otherClient.ClientID = "google:5678", "client-2"
-	shifted := *ada
+	shifted := ada.Identity
 	shifted.Subject, shifted.ClientID = ada.Subject+"c", ada.ClientID[1:]
 	forged := seen[:len(seen)-1] + string(seen[len(seen)-1]^1)
 	for name, tc := range map[string]struct {
@@ -63,11 +63,11 @@ func TestASessionIsOfWhomItWasMintedFor(t *testing.T) {
 		"X17 the caller's own":                        {f, ada, "POST", []string{seen}, 200},
 		"X17 the caller's own, to end it":             {f, ada, "DELETE", []string{seen}, 200},
 		"X17 the caller's own, to listen":             {f, ada, "GET", []string{seen}, 200},
-		"X17 another user's":                          {f, &bob, "POST", []string{seen}, 404},
-		"X17 another user's, to end it":               {f, &bob, "DELETE", []string{seen}, 404},
-		"X17 another user's, to listen":               {f, &bob, "GET", []string{seen}, 404},
-		"X17 another client's of the same user":       {f, &otherClient, "POST", []string{seen}, 404},
-		"X17 a caller whose names only join the same": {f, &shifted, "POST", []string{seen}, 404},
+		"X17 another user's":                          {f, routing.NewCaller(bob), "POST", []string{seen}, 404},
+		"X17 another user's, to end it":               {f, routing.NewCaller(bob), "DELETE", []string{seen}, 404},
+		"X17 another user's, to listen":               {f, routing.NewCaller(bob), "GET", []string{seen}, 404},
+		"X17 another client's of the same user":       {f, routing.NewCaller(otherClient), "POST", []string{seen}, 404},
+		"X17 a caller whose names only join the same": {f, routing.NewCaller(shifted), "POST", []string{seen}, 404},
 		"X17 another host's":                          {elsewhere, ada, "POST", []string{seen}, 404},
 		"X17 as the server knows it":                  {f, ada, "POST", []string{id}, 404},
 		"X17 with a tag that somebody made":           {f, ada, "POST", []string{forged}, 404},

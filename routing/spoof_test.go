@@ -63,10 +63,10 @@ func TestAssertionsFromOutsideAreRemoved(t *testing.T) {
 func TestTheCallerIsTold(t *testing.T) {
 	rec, c := recording(t)
 	f := newFront(t, c)
-	f.caller = &routing.Caller{
+	f.caller = routing.NewCaller(routing.Identity{
 		Subject: "google:1234", Email: "ada@example.com", Username: "Ada Lovelace", ClientID: "https://client.example/id.json",
 		Groups: []string{"admins", "Sales, EMEA", "büro", "a\r\nX-Evil: 1"}, Scopes: []string{"notes:read", "notes:all"},
-	}
+	})
 	f.raw(t, "GET /mcp HTTP/1.1\r\nHost: a\r\n\r\n")
 	got := (<-rec.seen).Header
 	for name, want := range map[string]string{
