@@ -42,10 +42,10 @@ func (h *host) call(c echo.Context) error {
 
 // believed holds a request with a good token to what was granted, passes it on
 // or not, and tells what became of it.
-func (h *host) believed(c echo.Context, t *access.Token) (err error) {
+func (h *host) believed(c echo.Context, t *bearer) (err error) {
 	req, began := c.Request(), time.Now()
 	var denied error
-	defer func() { h.concluded(c, t, began, denied, err) }()
+	defer func() { h.concluded(c, t.Token, began, denied, err) }()
 	if wait, ok := h.g.requests.take(limitRequests, t.Subject); !ok {
 		denied = tooMany("too_many_requests", "too many requests of this user in a minute", wait)
 		return denied
@@ -59,9 +59,9 @@ func (h *host) believed(c echo.Context, t *access.Token) (err error) {
 }
 
 // authorize holds a request to what was granted.
-func (h *host) authorize(req *http.Request, t *access.Token) error {
+func (h *host) authorize(req *http.Request, t *bearer) error {
 	ctx, span := step(req.Context(), "policy")
-	err := h.route.Authorize(ctx, req, granted(t))
+	err := h.route.Authorize(ctx, req, t.granted)
 	if err != nil {
 		endStep(span, "denied")
 		return err
@@ -123,7 +123,7 @@ const eventStream = "text/event-stream"
 
 // forward passes a request on, for as long as its grant lasts. A stream that
 // only listens ends with the token (X19); an answer to a call is let finish.
-func (h *host) forward(c echo.Context, t *access.Token) error {
+func (h *host) forward(c echo.Context, t *bearer) error {
 	req := c.Request()
 	if !h.route.Serves(req.URL.EscapedPath()) {
 		return echo.ErrNotFound
@@ -133,7 +133,7 @@ func (h *host) forward(c echo.Context, t *access.Token) error {
 	s := &stream{listens: listens && (!get || strings.Contains(req.Header.Get("Accept"), eventStream))}
 	var who *routing.Caller
 	if t != nil {
-		who = caller(t)
+		who = t.caller
 		s.grant, s.user = t.Grant, t.Subject
 		if listens {
 			s.until = t.Expiry.Add(access.Leeway)

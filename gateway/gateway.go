@@ -80,7 +80,7 @@ type Gateway struct {
 	files     *tls.Files // nil unless tls.mode is files
 	ca        *tls.SelfSigned
 	certified func() []tls.Status // nil without TLS
-	verifier  *access.Verifier
+	verifier  *access.Verifier[*bearer]
 	logged    *logBuffer // nil: whoever gave the log writes it
 	closers   []io.Closer
 }
@@ -162,7 +162,7 @@ func (g *Gateway) open(ctx context.Context) error {
 		AccessTTL: c.Token.AccessTTL, RefreshIdle: c.Token.RefreshIdleTTL, RefreshTTL: c.Token.RefreshTTL, SessionTTL: c.Session.TTL,
 		StaleAfter: c.Store.StaleAfter, Now: g.now, Log: g.log, OnEnded: g.streams.revoke,
 	})
-	g.verifier = access.NewVerifier(g.ring, g.grants.Revoked, g.now) // one for all configurations: what it remembers holds for each
+	g.verifier = access.NewVerifier(g.ring, g.grants.Revoked, g.now, newBearer) // one for all configurations: what it remembers holds for each
 	if err := g.grants.Start(ctx); err != nil {
 		return fmt.Errorf("read revocations: %w", err)
 	}
@@ -198,7 +198,11 @@ func (g *Gateway) newHosts(c *Config, s *site, registry *clients.Registry) ([]*h
 			Route: route, Grants: g.grants, Clients: registry, Providers: s.providers, Minter: minter, KeySet: g.ring.Set,
 			Browser: browser, Pages: g.pages, Audit: g.audit, Attempts: g.attempts, Meter: meter{h.metrics, s.series.providers}, Limits: g.limits, Log: g.log, Now: g.now,
 			Verify: func(ctx context.Context, raw string) (*access.Token, error) {
-				return g.verifier.Verify(ctx, raw, route.Origin, route.Origin)
+				b, err := g.verifier.Verify(ctx, raw, route.Origin, route.Origin)
+				if err != nil {
+					return nil, err
+				}
+				return b.Token, nil
 			},
 			RefreshTTL: c.Token.RefreshTTL, AccessTTL: c.Token.AccessTTL, SessionTTL: c.Session.TTL,
 			Registration: c.Proxy.Registration.Dynamic, Documents: c.Proxy.Registration.MetadataDocuments,

@@ -25,7 +25,7 @@ type host struct {
 	g        *Gateway
 	route    *routing.Route
 	auth     *auth.Server
-	verifier *access.Verifier
+	verifier *access.Verifier[*bearer]
 	metrics  *hostMetrics
 }
 

@@ -18,7 +18,7 @@ import (
 const forwardAuthPath = "/authenticate"
 
 // token believes the access token of a request, or says what to get.
-func (h *host) token(c echo.Context, path string) (*access.Token, error) {
+func (h *host) token(c echo.Context, path string) (*bearer, error) {
 	t, err := h.believe(c.Request())
 	if err != nil {
 		return nil, h.unauthorized(c, path, err)
@@ -27,9 +27,9 @@ func (h *host) token(c echo.Context, path string) (*access.Token, error) {
 }
 
 // believe checks an access token, and counts what it was worth.
-func (h *host) believe(r *http.Request) (*access.Token, error) {
+func (h *host) believe(r *http.Request) (*bearer, error) {
 	ctx, span := step(r.Context(), "token check")
-	var t *access.Token
+	var t *bearer
 	raw, err := access.Bearer(r.Header)
 	if err == nil {
 		t, err = h.verifier.Verify(ctx, raw, h.route.Origin, h.route.Origin)
@@ -110,27 +110,34 @@ func (h *host) forwardAuth(c echo.Context) error {
 		}
 		return err
 	}
-	caller(t).SetHeaders(c.Response().Header())
+	t.caller.SetHeaders(c.Response().Header())
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.NoContent(http.StatusOK)
 }
 
-func caller(t *access.Token) *routing.Caller {
-	return routing.NewCaller(routing.Identity{
-		Subject: t.Subject, Email: t.Email, Username: t.PreferredUsername, ClientID: t.ClientID,
-		Groups: t.Groups, Scopes: t.Scopes, Pin: t.Pin,
-	})
+// A bearer is what is known of whoever shows a token. It is made once for each
+// token and shared by all its requests: nothing in it ever changes.
+type bearer struct {
+	*access.Token
+	caller  *routing.Caller
+	granted routing.Granted
 }
 
-// granted are the plain values of a token that calls are held to.
-func granted(t *access.Token) routing.Granted {
-	g := routing.Granted{Scopes: t.Scopes, Pin: t.Pin}
+func newBearer(t *access.Token) *bearer {
+	b := &bearer{
+		Token: t,
+		caller: routing.NewCaller(routing.Identity{
+			Subject: t.Subject, Email: t.Email, Username: t.PreferredUsername, ClientID: t.ClientID,
+			Groups: t.Groups, Scopes: t.Scopes, Pin: t.Pin,
+		}),
+		granted: routing.Granted{Scopes: t.Scopes, Pin: t.Pin},
+	}
 	for _, d := range t.Details {
 		for argument, value := range d.Arguments {
-			g.Limits = append(g.Limits, routing.Limit{Tool: d.Tool, Argument: argument, Value: value})
+			b.granted.Limits = append(b.granted.Limits, routing.Limit{Tool: d.Tool, Argument: argument, Value: value})
 		}
 	}
-	return g
+	return b
 }
 
 // why is a denial in the words of the audit log.

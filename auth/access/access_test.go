@@ -31,7 +31,7 @@ type fixture struct {
 	store    store.Store
 	ring     *keys.Ring
 	minter   *Minter
-	verifier *Verifier
+	verifier *Verifier[*Token]
 	mu       sync.Mutex
 	now      time.Time
 	dead     map[string]bool
@@ -56,9 +56,12 @@ func open(t testing.TB, algorithm string) *fixture {
 	t.Cleanup(func() { f.store.Close() })
 	f.ring = f.newRing(algorithm)
 	f.minter = NewMinter(f.ring, time.Hour, f.clock)
-	f.verifier = NewVerifier(f.ring, func(g string) (bool, error) { return f.dead[g], nil }, f.clock)
+	f.verifier = NewVerifier(f.ring, func(g string) (bool, error) { return f.dead[g], nil }, f.clock, itself)
 	return f
 }
+
+// itself is all that these tests know of a token.
+func itself(t *Token) *Token { return t }
 
 // newRing is one replica's keys on the shared store.
 func (f *fixture) newRing(algorithm string) *keys.Ring {
@@ -263,7 +266,7 @@ func TestT18_tokens_outlive_rotation_a_restart_and_reach_other_replicas(t *testi
 	if _, err := f.verify(raw); err != nil {
 		t.Errorf("after a rotation: %v", err)
 	}
-	restarted := NewVerifier(f.newRing("RS256"), func(string) (bool, error) { return false, nil }, f.clock)
+	restarted := NewVerifier(f.newRing("RS256"), func(string) (bool, error) { return false, nil }, f.clock, itself)
 	if _, err := restarted.Verify(t.Context(), raw, notes, notes); err != nil {
 		t.Errorf("after a restart: %v", err)
 	}

@@ -9,12 +9,12 @@ import (
 	"unsafe"
 )
 
-// How much is remembered: a token of the usual size takes about 1 KB, so that
+// How much is remembered: a token of the usual size takes less than 3 KB, so that
 // the number is reached first; one that lists hundreds of groups takes more.
 const (
 	cacheSets     = 1 << 10
 	cacheWays     = 16       // tokens in a set: 16,384 in all
-	cacheSetBytes = 32 << 10 // 32 MiB in all
+	cacheSetBytes = 48 << 10 // 48 MiB in all
 )
 
 // cacheKey is the SHA-256 of a token as it was received, all of it: two
@@ -35,11 +35,11 @@ func keyOf(raw string) cacheKey {
 // set, for as long as it takes to look at its tokens. So neither many tokens
 // nor many that fall into one set make anybody wait, and memory is bounded set
 // by set.
-type cache struct{ sets [cacheSets]cacheSet }
+type cache[T any] struct{ sets [cacheSets]cacheSet[T] }
 
-type cacheSet struct {
+type cacheSet[T any] struct {
 	hints [cacheWays]atomic.Uint32 // of the keys: most of those that differ are seen to without a look at the token
-	slots [cacheWays]atomic.Pointer[cached]
+	slots [cacheWays]atomic.Pointer[cached[T]]
 
 	mu    sync.Mutex // of writers
 	hand  int        // where the search for room goes on
@@ -47,22 +47,22 @@ type cacheSet struct {
 }
 
 // cached is a token that was believed once. Nothing in it changes but used.
-type cached struct {
+type cached[T any] struct {
 	key   cacheKey
 	kid   string // whose signature it is
-	token Token
+	token Token  // shares nothing that could be changed with what was made of it
+	made  T
 	bytes int
 	used  atomic.Bool // since the hand came by
 }
 
-func (c *cache) at(k *cacheKey) (set *cacheSet, hint uint32) {
+func (c *cache[T]) at(k *cacheKey) (set *cacheSet[T], hint uint32) {
 	n := binary.LittleEndian.Uint64(k[:])
 	return &c.sets[n%cacheSets], uint32(n>>32) | 1 // 0 is nobody's
 }
 
-// get returns what is remembered under a key, or nil. It belongs to everybody:
-// callers get copies of it.
-func (c *cache) get(k *cacheKey) *cached {
+// get returns what is remembered under a key, or nil. It belongs to everybody.
+func (c *cache[T]) get(k *cacheKey) *cached[T] {
 	set, hint := c.at(k)
 	for i := range set.hints {
 		if set.hints[i].Load() != hint {
@@ -80,15 +80,14 @@ func (c *cache) get(k *cacheKey) *cached {
 
 // put remembers a token. What is new, and was not asked for again yet, makes
 // room first: tokens that are shown once do not drive out those in use.
-func (c *cache) put(k *cacheKey, kid string, t *Token, now time.Time) {
-	e := &cached{key: *k, kid: kid, token: t.clone()}
+func (c *cache[T]) put(e *cached[T], now time.Time) {
 	if e.bytes = e.size(); e.bytes > cacheSetBytes {
 		return
 	}
-	set, hint := c.at(k)
+	set, hint := c.at(&e.key)
 	set.mu.Lock()
 	defer set.mu.Unlock()
-	if set.find(k) >= 0 { // somebody was first
+	if set.find(&e.key) >= 0 { // somebody was first
 		return
 	}
 	i := set.room(e.bytes, now)
@@ -98,7 +97,7 @@ func (c *cache) put(k *cacheKey, kid string, t *Token, now time.Time) {
 }
 
 // drop forgets a token.
-func (c *cache) drop(k *cacheKey) {
+func (c *cache[T]) drop(k *cacheKey) {
 	set, _ := c.at(k)
 	set.mu.Lock()
 	defer set.mu.Unlock()
@@ -107,7 +106,7 @@ func (c *cache) drop(k *cacheKey) {
 	}
 }
 
-func (s *cacheSet) find(k *cacheKey) int {
+func (s *cacheSet[T]) find(k *cacheKey) int {
 	for i := range s.slots {
 		if e := s.slots[i].Load(); e != nil && e.key == *k {
 			return i
@@ -117,7 +116,7 @@ func (s *cacheSet) find(k *cacheKey) int {
 }
 
 // room makes room for so many bytes, and returns a slot that is free.
-func (s *cacheSet) room(bytes int, now time.Time) int {
+func (s *cacheSet[T]) room(bytes int, now time.Time) int {
 	for i := range s.slots {
 		if e := s.slots[i].Load(); e != nil && !now.Before(e.token.Expiry.Add(Leeway)) {
 			s.clear(i)
@@ -131,7 +130,7 @@ func (s *cacheSet) room(bytes int, now time.Time) int {
 	}
 }
 
-func (s *cacheSet) free() int {
+func (s *cacheSet[T]) free() int {
 	for i := range s.slots {
 		if s.slots[i].Load() == nil {
 			return i
@@ -143,7 +142,7 @@ func (s *cacheSet) free() int {
 // victim is the first token from the hand on that was not used since the hand
 // last came by, or, where readers are quicker than that, any. The set is not
 // empty.
-func (s *cacheSet) victim() int {
+func (s *cacheSet[T]) victim() int {
 	for seen := 0; ; seen++ {
 		i := s.hand
 		s.hand = (s.hand + 1) % cacheWays
@@ -153,18 +152,22 @@ func (s *cacheSet) victim() int {
 	}
 }
 
-func (s *cacheSet) clear(i int) {
+func (s *cacheSet[T]) clear(i int) {
 	if e := s.slots[i].Swap(nil); e != nil {
 		s.bytes -= e.bytes
 	}
 	s.hints[i].Store(0)
 }
 
-// size is what a token takes in memory, counted too high rather than too low.
-func (e *cached) size() int {
+// sizeMade is what is made of a token, but for texts.
+const sizeMade = 3 << 8
+
+// size is what a token takes in memory, and what was made of it, counted too
+// high rather than too low: texts may be there again, percent-encoded.
+func (e *cached[T]) size() int {
 	const text = int(unsafe.Sizeof(""))
 	t := &e.token
-	n := int(unsafe.Sizeof(*e)) + len(e.kid) + len(t.Issuer) + len(t.Subject) + len(t.ClientID) + len(t.Email) +
+	n := len(t.Issuer) + len(t.Subject) + len(t.ClientID) + len(t.Email) +
 		len(t.PreferredUsername) + len(t.ID) + len(t.Grant) + len(t.Pin)
 	for _, list := range [...][]string{t.Audience, t.Scopes, t.Groups} {
 		n += sizeOf(list)
@@ -175,7 +178,7 @@ func (e *cached) size() int {
 			n += 4*text + len(name) + len(value)
 		}
 	}
-	return n
+	return int(unsafe.Sizeof(*e)) + sizeMade + len(e.kid) + 4*n
 }
 
 func sizeOf(list []string) int {

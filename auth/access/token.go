@@ -47,14 +47,7 @@ type Token struct {
 // clone returns a Token that shares nothing with t that could be changed.
 func (t *Token) clone() Token {
 	c := *t
-	all := make([]string, 0, len(t.Audience)+len(t.Scopes)+len(t.Groups)) // one array for all: this is done for every call
-	for _, list := range [...]*[]string{&c.Audience, &c.Scopes, &c.Groups} {
-		if *list != nil {
-			from := len(all)
-			all = append(all, *list...)
-			*list = all[from:len(all):len(all)]
-		}
-	}
+	c.Audience, c.Scopes, c.Groups = slices.Clone(t.Audience), slices.Clone(t.Scopes), slices.Clone(t.Groups)
 	if t.Details != nil {
 		c.Details = make([]Detail, len(t.Details))
 		for i, d := range t.Details {

@@ -24,30 +24,33 @@ var (
 	ErrUnavailable = errors.New("the access token cannot be checked now")
 )
 
-// Verifier believes access tokens, or does not.
-type Verifier struct {
+// Verifier believes access tokens, or does not. What its user knows of one that
+// is believed is a T.
+type Verifier[T any] struct {
 	keys    *keys.Ring
 	revoked func(grant string) (bool, error)
 	now     func() time.Time
-	seen    *cache
+	of      func(*Token) T
+	seen    *cache[T]
 }
 
 // NewVerifier returns a Verifier of what ring's keys signed. revoked says
 // whether a grant has ended, or that this cannot be known now; it is asked on
-// every Verify and must not block.
-func NewVerifier(ring *keys.Ring, revoked func(string) (bool, error), now func() time.Time) *Verifier {
-	return &Verifier{ring, revoked, now, &cache{}}
+// every Verify and must not block. of makes of a token what Verify returns.
+func NewVerifier[T any](ring *keys.Ring, revoked func(string) (bool, error), now func() time.Time, of func(*Token) T) *Verifier[T] {
+	return &Verifier[T]{ring, revoked, now, of, &cache[T]{}}
 }
 
-// Verify returns what a token says if it was signed by us for a client of this
-// very issuer and is good now (RFC 9068 §4). audience is the origin that it
+// Verify returns what is made of a token if it was signed by us for a client of
+// this very issuer and is good now (RFC 9068 §4). audience is the origin that it
 // must have been issued for.
 //
 // The signature of a token is checked once, and remembered for as long as its
-// key is good. All else is judged each time. The Token is the caller's own.
-func (v *Verifier) Verify(ctx context.Context, raw, issuer, audience string) (*Token, error) {
+// key is good, and so is what was made of it: whoever shows the token is given
+// the same, so nothing in it may be changed. All else is judged each time.
+func (v *Verifier[T]) Verify(ctx context.Context, raw, issuer, audience string) (made T, err error) {
 	if len(raw) > MaxSize {
-		return nil, fmt.Errorf("%w: it is too long", ErrInvalid)
+		return made, fmt.Errorf("%w: it is too long", ErrInvalid)
 	}
 	key := keyOf(raw)
 	if e := v.seen.get(&key); e != nil {
@@ -58,28 +61,28 @@ func (v *Verifier) Verify(ctx context.Context, raw, issuer, audience string) (*T
 	}
 	t, kid, err := v.first(ctx, raw, issuer, audience)
 	if err != nil {
-		return nil, err
+		return made, err
 	}
-	v.seen.put(&key, kid, t, v.now())
-	return t, nil
+	e := &cached[T]{key: key, kid: kid, token: t.clone(), made: v.of(t)}
+	v.seen.put(e, v.now())
+	return e.made, nil
 }
 
 // again judges a token whose signature is known to be good.
-func (v *Verifier) again(e *cached, issuer, audience string) (*Token, error) {
+func (v *Verifier[T]) again(e *cached[T], issuer, audience string) (made T, err error) {
 	if err := v.judge(&e.token, issuer, audience); err != nil {
 		if errors.Is(err, ErrExpired) {
 			v.seen.drop(&e.key)
 		}
-		return nil, err
+		return made, err
 	}
-	t := e.token.clone()
-	return &t, nil
+	return e.made, nil
 }
 
 // first judges a token that was not seen before. What cannot be good here is
 // refused before any work is done for its signature, for a forged token costs
 // more to check than a good one. kid is the key that signed it.
-func (v *Verifier) first(ctx context.Context, raw, issuer, audience string) (t *Token, kid string, err error) {
+func (v *Verifier[T]) first(ctx context.Context, raw, issuer, audience string) (t *Token, kid string, err error) {
 	head, body, sig, err := segments(raw)
 	if err != nil {
 		return nil, "", err
@@ -153,7 +156,7 @@ func decoded(segment string) ([]byte, error) {
 
 // signed checks the signature with our key of that ID. The algorithm is the
 // key's, and the token must name the same.
-func (v *Verifier) signed(ctx context.Context, input, sig string, alg jwa.SignatureAlgorithm, kid string) error {
+func (v *Verifier[T]) signed(ctx context.Context, input, sig string, alg jwa.SignatureAlgorithm, kid string) error {
 	key, err := v.keys.Public(ctx, kid)
 	if errors.Is(err, keys.ErrUnavailable) {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -179,7 +182,7 @@ func (v *Verifier) signed(ctx context.Context, input, sig string, alg jwa.Signat
 }
 
 // judge says whether a token of ours is good where and when it is shown.
-func (v *Verifier) judge(t *Token, issuer, audience string) error {
+func (v *Verifier[T]) judge(t *Token, issuer, audience string) error {
 	if err := v.fits(t, issuer, audience); err != nil || t.Grant == "" {
 		return err
 	}
@@ -194,7 +197,7 @@ func (v *Verifier) judge(t *Token, issuer, audience string) error {
 }
 
 // fits compares what a token says with where and when it is shown.
-func (v *Verifier) fits(t *Token, issuer, audience string) error {
+func (v *Verifier[T]) fits(t *Token, issuer, audience string) error {
 	now := v.now()
 	switch {
 	case t.Issuer != issuer:
