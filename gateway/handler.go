@@ -140,7 +140,7 @@ func (s *site) door(next echo.HandlerFunc) echo.HandlerFunc {
 			}
 		}
 		req.Host = route.Host
-		req.RemoteAddr = net.JoinHostPort(s.address(req), "0") // what upstreams are told
+		s.unveil(req)
 		kind := kindOf(req.URL.Path)
 		if route.Public { // nothing of ours is there
 			kind = kindCall
@@ -189,12 +189,25 @@ func (s *site) trusts(a netip.Addr) bool {
 	return slices.ContainsFunc(s.trusted, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// address is the client's address: that of the peer, or where trusted proxies
+// unveil lets a request come from the client's address, which upstreams are
+// told. Where no proxy stands in between it does already.
+func (s *site) unveil(r *http.Request) {
+	var room [64]byte // on the stack
+	a := s.client(r).AppendTo(room[:0])
+	if host, _, _ := net.SplitHostPort(r.RemoteAddr); host != string(a) {
+		r.RemoteAddr = net.JoinHostPort(string(a), "0")
+	}
+}
+
+// address is client as a text.
+func (s *site) address(r *http.Request) string { return s.client(r).String() }
+
+// client is the client's address: that of the peer, or where trusted proxies
 // stand in between, the last one that none of them is.
-func (s *site) address(r *http.Request) string {
+func (s *site) client(r *http.Request) netip.Addr {
 	a := peer(r)
 	if !s.trusts(a) {
-		return a.String()
+		return a
 	}
 	var hops []string
 	for _, line := range r.Header.Values("X-Forwarded-For") {
@@ -211,5 +224,5 @@ func (s *site) address(r *http.Request) string {
 			break
 		}
 	}
-	return a.String()
+	return a
 }
