@@ -31,7 +31,7 @@ func (g *Gateway) observe(w http.ResponseWriter, r *http.Request) {
 		r, rec.span = g.tracing.begin(r, s.scheme)
 	}
 	defer rec.end()
-	s.echo.ServeHTTP(rec, r)
+	s.ServeHTTP(rec, r)
 	rec.returned = true
 }
 

@@ -192,7 +192,7 @@ func (f *fixture) readDocumentsWith(t testing.TB, client *http.Client) {
 	}
 	s := &site{echo: echo.New(), series: old.series, table: old.table, providers: old.providers, scheme: old.scheme, clients: registry, origins: old.origins, trusted: old.trusted}
 	s.echo.HTTPErrorHandler, s.echo.IPExtractor = f.fail, s.address
-	s.echo.Pre(s.door)
+	s.enter = s.door(s.find)
 	all, err := f.newHosts(f.config, s, registry)
 	if err != nil {
 		t.Fatal(err)
