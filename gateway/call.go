@@ -130,7 +130,7 @@ func (h *host) forward(c echo.Context, t *bearer) error {
 	}
 	get, listens := req.Method == http.MethodGet, h.route.Listens(req)
 	// A GET may as well be for something that ends by itself.
-	s := &stream{listens: listens && (!get || strings.Contains(req.Header.Get("Accept"), eventStream))}
+	s := &stream{from: req.RemoteAddr, listens: listens && (!get || strings.Contains(req.Header.Get("Accept"), eventStream))}
 	var who *routing.Caller
 	if t != nil {
 		who = t.caller
@@ -139,11 +139,11 @@ func (h *host) forward(c echo.Context, t *bearer) error {
 			s.until = t.Expiry.Add(access.Leeway)
 		}
 	}
-	ctx, end, ok := h.g.streams.begin(req.Context(), s)
+	ctx, ok := h.g.streams.begin(req.Context(), s)
 	if !ok {
 		return tooMany("too_many_streams", "too many requests of this user are open", 5*time.Second)
 	}
-	defer end()
+	defer h.g.streams.end(s)
 	if get {
 		c.Response().Before(func() {
 			if strings.HasPrefix(c.Response().Header().Get("Content-Type"), eventStream) {

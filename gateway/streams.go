@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -21,99 +23,149 @@ var (
 // stream is a request that is being passed on.
 type stream struct {
 	grant, user string
+	from        string    // the address it comes from
 	listens     bool      // it only listens, and the client reconnects
 	until       time.Time // when it ends by itself; zero: never
+
+	cancel     context.CancelCauseFunc
+	stop       context.CancelFunc // of the clock; nil: there is none
+	room       *room
+	prev, next *stream
 }
 
 // streams knows every request that is being passed on, so that revoking a
 // grant ends those too.
 type streams struct {
 	perUser int // 0: no limit
+	seed    maphash.Seed
+	rooms   [64]room
+}
 
+// A room holds some of the streams, and all of a user's: few calls wait for
+// another's.
+type room struct {
 	mu      sync.Mutex
-	byGrant map[string]map[*stream]context.CancelCauseFunc
-	users   map[string]int
+	first   *stream
+	open    map[string]int // of a user
 	closing bool
+	_       [32]byte // no two rooms share a line of the processor's cache
 }
 
 func newStreams(perUser int) *streams {
-	return &streams{perUser: perUser, byGrant: map[string]map[*stream]context.CancelCauseFunc{}, users: map[string]int{}}
+	s := &streams{perUser: perUser, seed: maphash.MakeSeed()}
+	for i := range s.rooms {
+		s.rooms[i].open = map[string]int{}
+	}
+	return s
 }
 
-// begin counts s and returns the context it lives in and how it ends; false if
+// begin counts st and returns the context it lives in until its end; false if
 // the user has too many open.
-func (s *streams) begin(ctx context.Context, st *stream) (context.Context, func(), bool) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := func() {}
+func (s *streams) begin(ctx context.Context, st *stream) (context.Context, bool) {
+	ctx, st.cancel = context.WithCancelCause(ctx)
 	if !st.until.IsZero() {
-		var timeout context.CancelFunc
-		ctx, timeout = context.WithDeadlineCause(ctx, st.until, errExpired)
-		stop = timeout
+		ctx, st.stop = context.WithDeadlineCause(ctx, st.until, errExpired)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if st.user != "" && s.perUser > 0 && s.users[st.user] >= s.perUser {
-		stop()
-		cancel(nil)
-		return nil, nil, false
+	st.room = &s.rooms[maphash.String(s.seed, cmp.Or(st.user, st.from))%uint64(len(s.rooms))]
+	if !st.room.enter(st, s.perUser) {
+		st.over()
+		return nil, false
 	}
-	if s.closing && st.listens {
-		cancel(errLeaving)
-	}
-	open := s.byGrant[st.grant]
-	if open == nil {
-		open = map[*stream]context.CancelCauseFunc{}
-		s.byGrant[st.grant] = open
-	}
-	open[st] = cancel
-	s.users[st.user]++
-	return ctx, func() { s.end(st, stop, cancel) }, true
+	return ctx, true
 }
 
-func (s *streams) end(st *stream, stop context.CancelFunc, cancel context.CancelCauseFunc) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.byGrant[st.grant], st)
-	if len(s.byGrant[st.grant]) == 0 {
-		delete(s.byGrant, st.grant)
+// end is told of every stream that has begun, once.
+func (s *streams) end(st *stream) {
+	st.room.leave(st)
+	st.over()
+}
+
+// over lets go of a stream's context.
+func (st *stream) over() {
+	if st.stop != nil {
+		st.stop()
 	}
-	if s.users[st.user]--; s.users[st.user] <= 0 {
-		delete(s.users, st.user)
+	st.cancel(nil)
+}
+
+func (r *room) enter(st *stream, perUser int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if st.user != "" {
+		if perUser > 0 && r.open[st.user] >= perUser {
+			return false
+		}
+		r.open[st.user]++
 	}
-	stop()
-	cancel(nil)
+	if r.closing && st.listens {
+		st.cancel(errLeaving)
+	}
+	if st.next = r.first; st.next != nil {
+		st.next.prev = st
+	}
+	r.first = st
+	return true
+}
+
+func (r *room) leave(st *stream) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if st.user != "" {
+		if r.open[st.user]--; r.open[st.user] <= 0 {
+			delete(r.open, st.user)
+		}
+	}
+	if st.next != nil {
+		st.next.prev = st.prev
+	}
+	if st.prev != nil {
+		st.prev.next = st.next
+	} else {
+		r.first = st.next
+	}
 }
 
 // listens says that a request turned out to be one that only listens.
 func (s *streams) listens(st *stream) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st.listens = true
-	if cancel := s.byGrant[st.grant][st]; s.closing && cancel != nil {
-		cancel(errStopping)
+	st.room.mu.Lock()
+	defer st.room.mu.Unlock()
+	if st.listens = true; st.room.closing {
+		st.cancel(errStopping)
 	}
 }
 
 // revoke ends whatever is passed on for a grant.
 func (s *streams) revoke(grant string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, cancel := range s.byGrant[grant] {
-		cancel(errRevoked)
+	for i := range s.rooms {
+		s.rooms[i].revoke(grant)
+	}
+}
+
+func (r *room) revoke(grant string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for st := r.first; st != nil; st = st.next {
+		if st.grant == grant {
+			st.cancel(errRevoked)
+		}
 	}
 }
 
 // close ends the requests that only listen, and those that begin from now on:
 // their clients reconnect, and waiting for them would never end.
 func (s *streams) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closing = true
-	for _, open := range s.byGrant {
-		for st, cancel := range open {
-			if st.listens {
-				cancel(errLeaving)
-			}
+	for i := range s.rooms {
+		s.rooms[i].close()
+	}
+}
+
+func (r *room) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closing = true
+	for st := r.first; st != nil; st = st.next {
+		if st.listens {
+			st.cancel(errLeaving)
 		}
 	}
 }
