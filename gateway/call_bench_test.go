@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,6 +45,29 @@ func BenchmarkCall(b *testing.B) {
 		})
 	})
 	b.Run("HTTP/2", x.http2)
+}
+
+// BenchmarkCallParallel is BenchmarkCall over as many connections as there are
+// processors, all of one user: with -mutexprofile it shows who waits for whom.
+func BenchmarkCallParallel(b *testing.B) {
+	x := newBench(b)
+	token := x.token(b)
+	connections := make(chan *caller1, runtime.GOMAXPROCS(0))
+	for range cap(connections) {
+		connections <- x.dial(b)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(p *testing.PB) {
+		c := <-connections
+		defer func() { _ = c.Close() }()
+		for p.Next() {
+			if err := c.call(token); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
 }
 
 // A bench is a gateway behind TLS, with its log and audit log written nowhere.
