@@ -456,3 +456,14 @@ func BenchmarkRecord(b *testing.B) {
 			Text("tool", "read_note"), Text("reason", ""), Count("status", 200), Count("bytes_in", 190), Count("bytes_out", 1000), Milliseconds("duration_ms", time.Millisecond))
 	}
 }
+
+// BenchmarkAppendEvent is the part of BenchmarkRecord that a call waits for.
+func BenchmarkAppendEvent(b *testing.B) {
+	now, room := time.Now(), make([]byte, 0, 1024)
+	attrs := []slog.Attr{Host("notes.example.com"), Client("client-1"), Subject("local:ada"), Grant("0123456789abcdef"),
+		Text("tool", "read_note"), Text("reason", ""), Count("status", 200), Count("bytes_in", 190), Count("bytes_out", 1000), Milliseconds("duration_ms", time.Millisecond)}
+	b.ReportAllocs()
+	for b.Loop() {
+		room = appendEvent(room[:0], now, CallAllowed, attrs)
+	}
+}

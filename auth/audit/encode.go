@@ -94,6 +94,11 @@ func appendText(b []byte, s string) []byte {
 		}
 	}
 	b = append(b, '"')
+	plain := 0 // most texts are, to their end
+	for plain < len(s) && 0x20 <= s[plain] && s[plain] < 0x7f && s[plain] != '"' && s[plain] != '\\' {
+		plain++
+	}
+	b, s = append(b, s[:plain]...), s[plain:]
 	for i, r := range s {
 		switch {
 		case r == '"' || r == '\\':
