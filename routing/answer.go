@@ -26,7 +26,7 @@ func (r *Route) release(res *http.Response) (stream bool) {
 			h["Set-Cookie"] = cookies
 		}
 	}
-	h["X-Content-Type-Options"] = []string{"nosniff"}
+	h["X-Content-Type-Options"] = nosniff
 	kind := mediaType(h["Content-Type"])
 	if stream = kind == eventStream; stream && len(h["X-Accel-Buffering"]) == 0 {
 		h["X-Accel-Buffering"] = []string{"no"}
@@ -38,6 +38,9 @@ func (r *Route) release(res *http.Response) (stream bool) {
 	}
 	return stream
 }
+
+// nosniff is the same in every answer, and never written to.
+var nosniff = []string{"nosniff"}
 
 // kept tells whether a header of an answer stays inside: it would speak for our
 // origin, or send clients to another authorization server.
