@@ -151,7 +151,8 @@ func (h *host) forward(c echo.Context, t *bearer) error {
 			}
 		})
 	}
-	h.route.Forward(c.Response(), req.WithContext(ctx), who)
+	*req = *req.WithContext(ctx) // in place: nobody needs the request as it was, and a copy is large
+	h.route.Forward(c.Response(), req, who)
 	return nil
 }
 
