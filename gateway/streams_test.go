@@ -15,7 +15,7 @@ import (
 
 // wantCause waits for a context to end, for the reason that is wanted; nil: it
 // goes on.
-func wantCause(t *testing.T, ctx context.Context, want error) {
+func wantCause(ctx context.Context, t *testing.T, want error) {
 	t.Helper()
 	if want == nil {
 		if ctx.Err() != nil {
@@ -56,7 +56,7 @@ func TestT17_a_grant_takes_its_streams_along_and_no_others(t *testing.T) {
 	}
 	for i := 0; i < len(open); i += 3 {
 		s.end(open[i])
-		wantCause(t, lives[open[i]], context.Canceled)
+		wantCause(lives[open[i]], t, context.Canceled)
 		open = slices.Delete(open, i, i+1)
 	}
 	s.revoke("grant 1")
@@ -65,7 +65,7 @@ func TestT17_a_grant_takes_its_streams_along_and_no_others(t *testing.T) {
 		if st.grant == "grant 1" {
 			want = errRevoked
 		}
-		wantCause(t, lives[st], want)
+		wantCause(lives[st], t, want)
 	}
 	for _, st := range open {
 		s.end(st)
@@ -80,7 +80,7 @@ func TestT17_a_grant_takes_its_streams_along_and_no_others(t *testing.T) {
 func TestX19_a_stream_that_listens_ends_with_its_token_or_the_gateway(t *testing.T) {
 	s := newStreams(0)
 	expiring := s.begun(t, &stream{user: "ada", listens: true, until: time.Now().Add(10 * time.Millisecond)})
-	wantCause(t, expiring, errExpired)
+	wantCause(expiring, t, errExpired)
 	if !errors.Is(context.Cause(expiring), routing.ErrOver) || !errors.Is(expiring.Err(), context.DeadlineExceeded) {
 		t.Errorf("it ended in another way: %v, %v", expiring.Err(), context.Cause(expiring))
 	}
@@ -88,15 +88,15 @@ func TestX19_a_stream_that_listens_ends_with_its_token_or_the_gateway(t *testing
 	later, call := &stream{user: "bob"}, &stream{user: "eve"}
 	turnsOut, goesOn := s.begun(t, later), s.begun(t, call)
 	s.close()
-	wantCause(t, listens, errLeaving)
-	wantCause(t, turnsOut, nil)
+	wantCause(listens, t, errLeaving)
+	wantCause(turnsOut, t, nil)
 	s.listens(later)
-	wantCause(t, turnsOut, errStopping)
-	wantCause(t, s.begun(t, &stream{user: "zoe", listens: true}), errLeaving)
-	wantCause(t, s.begun(t, &stream{user: "zoe"}), nil)
-	wantCause(t, goesOn, nil)
+	wantCause(turnsOut, t, errStopping)
+	wantCause(s.begun(t, &stream{user: "zoe", listens: true}), t, errLeaving)
+	wantCause(s.begun(t, &stream{user: "zoe"}), t, nil)
+	wantCause(goesOn, t, nil)
 	s.end(call)
-	wantCause(t, goesOn, context.Canceled)
+	wantCause(goesOn, t, context.Canceled)
 }
 
 func TestA_stream_ends_with_its_request(t *testing.T) {
@@ -106,7 +106,7 @@ func TestA_stream_ends_with_its_request(t *testing.T) {
 			ctx, _ := newStreams(0).begin(request, &stream{until: until})
 			gone := errors.New("the client is gone")
 			leave(gone)
-			wantCause(t, ctx, gone)
+			wantCause(ctx, t, gone)
 		})
 	}
 }
