@@ -159,8 +159,8 @@ func (s *cacheSet[T]) clear(i int) {
 	s.hints[i].Store(0)
 }
 
-// sizeMade is what is made of a token, but for texts.
-const sizeMade = 3 << 8
+// sizeMade is what is made of a token, but for its texts, in bytes.
+const sizeMade = 768
 
 // size is what a token takes in memory, and what was made of it, counted too
 // high rather than too low: texts may be there again, percent-encoded.

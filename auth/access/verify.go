@@ -36,7 +36,8 @@ type Verifier[T any] struct {
 
 // NewVerifier returns a Verifier of what ring's keys signed. revoked says
 // whether a grant has ended, or that this cannot be known now; it is asked on
-// every Verify and must not block. of makes of a token what Verify returns.
+// every Verify and must not block. of makes of a token what Verify returns: some
+// structs, and texts of the token at most once more, percent-encoded.
 func NewVerifier[T any](ring *keys.Ring, revoked func(string) (bool, error), now func() time.Time, of func(*Token) T) *Verifier[T] {
 	return &Verifier[T]{ring, revoked, now, of, &cache[T]{}}
 }
