@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -26,9 +27,16 @@ type hop struct {
 	*http.Transport
 	address string
 
-	mu    sync.Mutex
-	idle  []*hopConn // the last used is the last
-	sweep *time.Timer
+	mu      sync.Mutex
+	idle    []*hopConn     // the last used is the last
+	waiting []chan arrival // who waits longest is the first
+	sweep   *time.Timer
+}
+
+// An arrival is what a request that waits for a connection gets.
+type arrival struct {
+	conn *hopConn
+	err  error
 }
 
 // A forwarder passes requests on.
@@ -56,14 +64,15 @@ func (h *hop) RoundTrip(req *http.Request) (*http.Response, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if c := h.take(); c != nil {
-		res, err := c.roundTrip(ctx, req, m.Bytes())
-		if err == nil || ctx.Err() != nil || c.heard > 0 || c.said > 0 && !repeatable(req) {
-			return res, err
-		}
-	}
-	c, err := h.dial(ctx)
+	c, err := h.connection(ctx)
 	if err != nil {
+		return nil, err
+	}
+	res, err := c.roundTrip(ctx, req, m.Bytes())
+	if err == nil || !c.used || ctx.Err() != nil || c.heard > 0 || c.said > 0 && !repeatable(req) {
+		return res, err
+	}
+	if c, err = h.dial(ctx); err != nil {
 		return nil, err
 	}
 	return c.roundTrip(ctx, req, m.Bytes())
@@ -77,6 +86,64 @@ func repeatable(req *http.Request) bool {
 		return req.Body == nil || req.Body == http.NoBody
 	}
 	return false
+}
+
+// connection returns one that is idle or else, whichever is there first, a new
+// one or one that another request has done with: a server under load may be slow
+// to take new ones, or never do.
+func (h *hop) connection(ctx context.Context) (*hopConn, error) {
+	for {
+		c, place := h.take()
+		if c == nil {
+			var err error
+			if c, err = h.wait(ctx, place); err != nil {
+				return nil, err
+			}
+		}
+		if !c.used || c.alive() {
+			return c, nil
+		}
+		_ = c.Close()
+	}
+}
+
+// wait connects, and returns what is there first. A connection that comes too
+// late is for the next request.
+func (h *hop) wait(ctx context.Context, place chan arrival) (*hopConn, error) {
+	go func() {
+		c, err := h.dial(context.WithoutCancel(ctx))
+		switch {
+		case h.leave(place):
+			place <- arrival{c, err}
+		case err == nil:
+			h.put(c)
+		}
+	}()
+	select {
+	case a := <-place:
+		if a.err != nil && ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return a.conn, a.err
+	case <-ctx.Done():
+		if !h.leave(place) {
+			if a := <-place; a.err == nil {
+				h.put(a.conn)
+			}
+		}
+		return nil, context.Cause(ctx)
+	}
+}
+
+// leave gives up a place, if nobody has taken it to put a connection there.
+func (h *hop) leave(place chan arrival) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := slices.Index(h.waiting, place)
+	if i >= 0 {
+		h.waiting = slices.Delete(h.waiting, i, i+1)
+	}
+	return i >= 0
 }
 
 func (h *hop) dial(ctx context.Context) (*hopConn, error) {
@@ -94,31 +161,33 @@ func (h *hop) dial(ctx context.Context) (*hopConn, error) {
 	return c, nil
 }
 
-// take returns a connection that is idle and alive; nil if there is none.
-func (h *hop) take() *hopConn {
-	for {
-		h.mu.Lock()
-		last := len(h.idle) - 1
-		if last < 0 {
-			h.mu.Unlock()
-			return nil
-		}
-		c := h.idle[last]
-		h.idle[last] = nil
-		h.idle = h.idle[:last]
-		h.mu.Unlock()
-		if c.alive() {
-			return c
-		}
-		_ = c.Close()
-	}
-}
-
-// put keeps a connection for the next request.
-func (h *hop) put(c *hopConn) {
-	c.since = time.Now()
+// take returns the connection that is idle since the shortest time, or a place
+// to wait for one.
+func (h *hop) take() (*hopConn, chan arrival) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	last := len(h.idle) - 1
+	if last < 0 {
+		place := make(chan arrival, 1)
+		h.waiting = append(h.waiting, place)
+		return nil, place
+	}
+	c := h.idle[last]
+	h.idle[last] = nil
+	h.idle = h.idle[:last]
+	return c, nil
+}
+
+// put hands a connection on to who waits, or keeps it for the next request.
+func (h *hop) put(c *hopConn) {
+	c.used, c.since = true, time.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.waiting) > 0 {
+		h.waiting[0] <- arrival{conn: c} // there is room for it
+		h.waiting = slices.Delete(h.waiting, 0, 1)
+		return
+	}
 	if len(h.idle) == maxIdle {
 		_ = c.Close()
 		return

@@ -27,6 +27,7 @@ type hopConn struct {
 	r     *bufio.Reader
 	abort func()
 	probe probe
+	used  bool      // it may have been idle, and its server may have closed it
 	since time.Time // it has been idle
 
 	// Of the request that has it:

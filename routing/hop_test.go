@@ -516,6 +516,139 @@ func TestARequestWhoseContextHasEndedIsNotSent(t *testing.T) {
 	}
 }
 
+// slowDials lets a hop connect once; from then on each attempt says that it
+// began and waits for what comes of it.
+func slowDials(h *hop) (began chan bool, outcome chan error) {
+	began, outcome = make(chan bool, 10), make(chan error)
+	var dials atomic.Int32
+	dial := h.DialContext
+	h.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dials.Add(1) > 1 {
+			began <- true
+			if err := <-outcome; err != nil {
+				return nil, err
+			}
+		}
+		return dial(ctx, network, address)
+	}
+	return began, outcome
+}
+
+// A server under load is slow to take connections: a request does not insist on
+// its own, and what it began to open is there for the next.
+func TestARequestTakesTheConnectionThatComesFirst(t *testing.T) {
+	answer := make(chan bool)
+	s := newRawServer(t, func(_ *rawServer, _ int, c *rawConn) {
+		for {
+			_, body, more := c.next()
+			if !more {
+				return
+			}
+			if body == "slow" {
+				<-answer
+			}
+			c.say(ok(body))
+		}
+	})
+	h := s.hop(t)
+	began, outcome := slowDials(h)
+	var all sync.WaitGroup
+	send := func(body string) {
+		all.Go(func() {
+			if got, err := h.send(t, "POST", body); got != "200 "+body || err != nil {
+				t.Errorf("%s: got %q, %v", body, got, err)
+			}
+		})
+	}
+	send("slow")
+	eventually(t, "the server has the first", func() bool { return len(s.received()) == 1 })
+	send("second")
+	<-began
+	answer <- true
+	all.Wait()
+	if h.idling() != 1 {
+		t.Error(h.idling(), " are idle")
+	}
+	outcome <- nil
+	eventually(t, "the other is idle too", func() bool { return h.idling() == 2 })
+
+	for range 2 {
+		send("slow")
+	}
+	eventually(t, "both are used", func() bool { return len(s.received()) == 4 })
+	refused := errors.New("refused")
+	go func() {
+		<-began
+		outcome <- refused
+	}()
+	if got, err := h.send(t, "POST", "fifth"); !errors.Is(err, refused) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	close(answer)
+	all.Wait()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.waiting) != 0 {
+		t.Error("somebody is still waited for")
+	}
+}
+
+func TestARequestEndsWhileItConnects(t *testing.T) {
+	answer := make(chan bool)
+	s := newRawServer(t, func(_ *rawServer, _ int, c *rawConn) {
+		if _, _, more := c.next(); more {
+			<-answer
+			c.say(ok(""))
+			c.next()
+		}
+	})
+	h := s.hop(t)
+	began, outcome := slowDials(h)
+	var first sync.WaitGroup
+	first.Go(func() {
+		if _, err := h.send(t, "POST", "first"); err != nil {
+			t.Error(err)
+		}
+	})
+	eventually(t, "the server has the first", func() bool { return len(s.received()) == 1 })
+	why := errors.New("the grant has ended")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		<-began
+		cancel(why)
+	}()
+	if _, err := h.RoundTrip(h.request(ctx, "POST", "second")); !errors.Is(err, why) {
+		t.Error(err)
+	}
+	close(answer)
+	first.Wait()
+	outcome <- nil
+	eventually(t, "both connections are idle", func() bool { return h.idling() == 2 })
+}
+
+// One that is handed to a request that ends at that moment is not lost.
+func TestAConnectionThatCameTooLateIsKept(t *testing.T) {
+	h := newRawServer(t, func(_ *rawServer, _ int, c *rawConn) { c.next() }).hop(t)
+	c, err := h.dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("refused") }
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 {
+		_, place := h.take()
+		h.put(c)
+		got, err := h.wait(ended, place)
+		if err != nil {
+			got, _ = h.take()
+		}
+		if got != c {
+			t.Fatal("it is lost")
+		}
+	}
+}
+
 // An answer that nobody reads on is left, by closing the connection, even while
 // somebody waits for it.
 func TestABodyThatIsClosedLetsGo(t *testing.T) {
