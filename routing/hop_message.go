@@ -33,7 +33,7 @@ func newMessage(req *http.Request) *message {
 	if host == "" {
 		host = req.URL.Host
 	}
-	if !ok || !isMethod(req.Method) || !isAuthority(host) || !isTarget(target) || req.Header["Upgrade"] != nil || req.Header["Expect"] != nil {
+	if !ok || len(body) > maxMessage || !isMethod(req.Method) || !isAuthority(host) || !isTarget(target) || req.Header["Upgrade"] != nil || req.Header["Expect"] != nil {
 		return nil
 	}
 	m := messages.Get().(*message)

@@ -760,6 +760,14 @@ func TestWhatAHopIsNotFor(t *testing.T) {
 	}
 }
 
+func TestALargeBodyIsNotCopiedInVain(t *testing.T) {
+	h := newRawServer(t, func(*rawServer, int, *rawConn) {}).hop(t)
+	r := h.request(t.Context(), "POST", strings.Repeat("x", 4<<20))
+	if n := testing.AllocsPerRun(10, func() { newMessage(r) }); n != 0 {
+		t.Errorf("%v allocations to find that it is not for a hop", n)
+	}
+}
+
 // Many at once, with contexts that end and bodies that are left at any moment,
 // through a server that does to connections whatever servers do: every answer
 // is that of its own request, and no call is made twice.
