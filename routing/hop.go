@@ -31,6 +31,7 @@ type hop struct {
 	idle    []*hopConn     // the last used is the last
 	waiting []chan arrival // who waits longest is the first
 	sweep   *time.Timer
+	closed  bool // what comes back is not kept
 }
 
 // An arrival is what a request that waits for a connection gets.
@@ -188,7 +189,7 @@ func (h *hop) put(c *hopConn) {
 		h.waiting = slices.Delete(h.waiting, 0, 1)
 		return
 	}
-	if len(h.idle) == maxIdle {
+	if h.closed || len(h.idle) == maxIdle {
 		_ = c.Close()
 		return
 	}
@@ -220,11 +221,12 @@ func (h *hop) sweepIdle() {
 	}
 }
 
-// CloseIdleConnections closes what no request uses.
+// CloseIdleConnections closes what no request uses, now and from now on: it is
+// called when a table was replaced.
 func (h *hop) CloseIdleConnections() {
 	h.mu.Lock()
 	idle := h.idle
-	h.idle = nil
+	h.idle, h.closed = nil, true
 	h.mu.Unlock()
 	for _, c := range idle {
 		_ = c.Close()

@@ -727,6 +727,33 @@ func TestIdleConnectionsAreLetGo(t *testing.T) {
 	eventually(t, "the server sees the others go", func() bool { return open.Load() == 0 })
 }
 
+// A stream that outlives its table leaves nothing behind.
+func TestNothingIsKeptForATableThatWasReplaced(t *testing.T) {
+	replaced := make(chan bool)
+	s := newRawServer(t, func(_ *rawServer, _ int, c *rawConn) {
+		c.next()
+		c.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nla")
+		<-replaced
+		c.say("st")
+		c.next()
+	})
+	h := s.hop(t)
+	res, err := h.RoundTrip(h.request(t.Context(), "GET", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.CloseIdleConnections()
+	close(replaced)
+	if b, err := io.ReadAll(res.Body); string(b) != "last" || err != nil {
+		t.Error(string(b), err)
+	}
+	if h.idling() != 0 || h.sweep != nil {
+		t.Fatal("it is kept")
+	}
+	_ = s.Close()
+	s.served.Wait()
+}
+
 // What a hop is not for goes another way.
 func TestWhatAHopIsNotFor(t *testing.T) {
 	h := newRawServer(t, func(*rawServer, int, *rawConn) {}).hop(t)
