@@ -754,6 +754,18 @@ func TestNothingIsKeptForATableThatWasReplaced(t *testing.T) {
 	s.served.Wait()
 }
 
+func TestWhereAnEndpointIs(t *testing.T) {
+	for host, want := range map[string]string{
+		"notes": "notes:80", "notes:8080": "notes:8080", "notes:": "notes:80", "my_notes:1": "my_notes:1", "127.0.0.1": "127.0.0.1:80",
+		"[::1]": "[::1]:80", "[::1]:": "[::1]:80", "[::1]:81": "[::1]:81", "[fe80::1%eth0]:81": "[fe80::1%eth0]:81", "[fe80::1%eth0]": "[fe80::1%eth0]:80",
+		"b\u00fccher.example": "xn--bcher-kva.example:80", "B\u00dcCHER.example:81": "xn--bcher-kva.example:81",
+	} {
+		if got := (&upstream{scheme: "http", host: host}).address(); got != want {
+			t.Errorf("%s: got %s, want %s", host, got, want)
+		}
+	}
+}
+
 // What a hop is not for goes another way.
 func TestWhatAHopIsNotFor(t *testing.T) {
 	h := newRawServer(t, func(*rawServer, int, *rawConn) {}).hop(t)

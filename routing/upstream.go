@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"golang.org/x/net/idna"
 )
 
 // How long a connection may take to be there.
@@ -75,12 +77,16 @@ func newUpstream(c Config) (upstream, error) {
 	}, nil
 }
 
-// address is what to connect to.
+// address is what to connect to. DNS knows names in ASCII only.
 func (u *upstream) address() string {
-	if _, port, err := net.SplitHostPort(u.host); err == nil && port != "" {
-		return u.host
+	name, port, err := net.SplitHostPort(u.host)
+	if err != nil || port == "" {
+		name, port = strings.Trim(strings.TrimSuffix(u.host, ":"), "[]"), defaultPort(u.scheme)
 	}
-	return net.JoinHostPort(strings.Trim(strings.TrimSuffix(u.host, ":"), "[]"), defaultPort(u.scheme))
+	if ascii, err := idna.Lookup.ToASCII(name); err == nil {
+		name = ascii
+	}
+	return net.JoinHostPort(name, port)
 }
 
 // String is the endpoint as the operator wrote it.
