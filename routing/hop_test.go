@@ -13,6 +13,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"net/url"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -282,6 +283,34 @@ func TestAnAnswerThatBreaksOffIsNotAskedForAgain(t *testing.T) {
 			if h.idling() != 0 {
 				t.Error("the connection is kept")
 			}
+		})
+	}
+}
+
+// The server must find out even if it is the one that waits.
+func TestAConnectionThatFailedIsClosed(t *testing.T) {
+	for _, answer := range []string{
+		"no HTTP at all\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nno trailer\r\n\r\n",
+	} {
+		t.Run(answer, func(t *testing.T) {
+			var gone atomic.Bool
+			s := newRawServer(t, func(_ *rawServer, _ int, c *rawConn) {
+				c.next()
+				c.say(answer)
+				_, _ = c.r.ReadByte()
+				gone.Store(true)
+			})
+			h := s.hop(t)
+			res, err := h.RoundTrip(h.request(t.Context(), "POST", "x"))
+			if err == nil {
+				_, err = io.ReadAll(res.Body) // and nobody closes it
+			}
+			if err == nil {
+				t.Error("it did not fail")
+			}
+			eventually(t, "the server finds out", gone.Load)
 		})
 	}
 }
@@ -626,6 +655,52 @@ func TestARequestEndsWhileItConnects(t *testing.T) {
 	eventually(t, "both connections are idle", func() bool { return h.idling() == 2 })
 }
 
+func TestARequestEndsWhileItIsWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	u := upstream{scheme: "http", host: "localhost", socket: path}
+	h, isHop := newForwarder(u, newTransport(u, nil)).(*hop)
+	if !isHop {
+		t.Skip("there are no hops here")
+	}
+	dial := h.DialContext
+	h.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return conn, conn.(*net.UnixConn).SetWriteBuffer(1) // as little as it can be
+	}
+	why := errors.New("the grant has ended")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	returned, gone := make(chan bool), make(chan bool)
+	go func() {
+		defer close(gone)
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		time.Sleep(10 * time.Millisecond) // so that it is waited for
+		cancel(why)
+		select {
+		case <-returned:
+		case <-time.After(10 * time.Second):
+			t.Error("it is still written")
+		}
+		_, _ = io.Copy(io.Discard, conn)
+	}()
+	if _, err := h.RoundTrip(h.request(ctx, "POST", strings.Repeat("x", maxMessage-1000))); !errors.Is(err, why) {
+		t.Error(err)
+	}
+	close(returned)
+	<-gone
+}
+
 // One that is handed to a request that ends at that moment is not lost.
 func TestAConnectionThatCameTooLateIsKept(t *testing.T) {
 	h := newRawServer(t, func(_ *rawServer, _ int, c *rawConn) { c.next() }).hop(t)
@@ -809,9 +884,12 @@ func TestALargeBodyIsNotCopiedInVain(t *testing.T) {
 
 // Many at once, with contexts that end and bodies that are left at any moment,
 // through a server that does to connections whatever servers do: every answer
-// is that of its own request, and no call is made twice.
+// is that of its own request, no call is made twice, and no connection is left.
 func TestNoAnswerIsEverMistaken(t *testing.T) {
+	var open atomic.Int32
 	s := newRawServer(t, func(_ *rawServer, n int, c *rawConn) {
+		open.Add(1)
+		defer open.Add(-1)
 		dice := rand.New(rand.NewPCG(uint64(n), 1))
 		for {
 			_, body, more := c.next()
@@ -846,7 +924,18 @@ func TestNoAnswerIsEverMistaken(t *testing.T) {
 	})
 	h := s.hop(t)
 	var answered, failed, mistaken atomic.Int32
-	var all sync.WaitGroup
+	var all, sweeping sync.WaitGroup
+	over := make(chan bool)
+	sweeping.Go(func() {
+		for {
+			select {
+			case <-over:
+				return
+			case <-time.After(time.Millisecond):
+				h.sweepIdle()
+			}
+		}
+	})
 	for g := range 16 {
 		all.Go(func() {
 			dice := rand.New(rand.NewPCG(uint64(g), 2))
@@ -878,6 +967,10 @@ func TestNoAnswerIsEverMistaken(t *testing.T) {
 		})
 	}
 	all.Wait()
+	close(over)
+	sweeping.Wait()
+	h.CloseIdleConnections()
+	eventually(t, "every connection is closed", func() bool { return open.Load() == 0 })
 	if answered.Load() < 1000 || failed.Load() < 100 {
 		t.Errorf("%d were answered, %d failed: the server is not what it should be", answered.Load(), failed.Load())
 	}
