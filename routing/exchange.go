@@ -57,7 +57,7 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 	out.URL = r.upstream.target(p.In, x.query, r.Public)
 	delete(out.Header, "Connection")
 	delete(out.Header, "Upgrade")
-	r.admit(out.Header, p.In, x.caller)
+	out.Header = r.admit(out.Header, p.In, x.caller)
 	out.Host = out.Header.Get("Host")
 	delete(out.Header, "Host")
 	out.Trailer = nil // some servers take them for headers
@@ -105,7 +105,11 @@ func (x *exchange) modify(res *http.Response) error {
 	if ids := res.Header[sessionHeader]; x.route.binds(x.caller) {
 		for i, id := range ids {
 			if id != "" {
-				ids[i] = x.route.bound(id, x.caller)
+				if len(x.session) == 1 && id == x.session[0] {
+					ids[i] = x.req.Header[sessionHeader][0] // as it was shown
+				} else {
+					ids[i] = x.route.bound(id, x.caller)
+				}
 			}
 		}
 	}
@@ -115,7 +119,20 @@ func (x *exchange) modify(res *http.Response) error {
 	if x.stream {
 		x.follow(res)
 	}
+	x.give(res)
 	return nil
+}
+
+// give hands an answer's headers over as they are, where the reverse proxy would
+// copy each. It decides by the type when to flush.
+func (x *exchange) give(res *http.Response) {
+	h := x.ResponseWriter.Header()
+	for name, values := range res.Header {
+		if name != "Content-Type" && h[name] == nil {
+			h[name] = values
+			delete(res.Header, name)
+		}
+	}
 }
 
 // follow puts what an event stream needs around it.

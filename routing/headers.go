@@ -105,11 +105,12 @@ func addedNames(own http.Header) map[string]bool {
 	return added
 }
 
-// admit leaves of a client's headers what may pass, and adds ours.
-func (r *Route) admit(h http.Header, req *http.Request, caller *Caller) {
-	for name := range h {
-		if r.foreign(name) {
-			delete(h, name)
+// admit returns what may pass of a client's headers, with ours.
+func (r *Route) admit(from http.Header, req *http.Request, caller *Caller) http.Header {
+	h := make(http.Header, len(from)+len(r.own)+len(identityHeaders)+1)
+	for name, values := range from {
+		if !r.foreign(name) {
+			h[name] = values
 		}
 	}
 	if r.config.Authorization == "none" && !r.Public {
@@ -126,6 +127,7 @@ func (r *Route) admit(h http.Header, req *http.Request, caller *Caller) {
 	if caller != nil && r.config.IdentityHeaders {
 		caller.SetHeaders(h)
 	}
+	return h
 }
 
 func clientIP(addr string) string {
