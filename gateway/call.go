@@ -144,6 +144,11 @@ func (h *host) forward(c echo.Context, t *bearer) error {
 		return tooMany("too_many_streams", "too many requests of this user are open", 5*time.Second)
 	}
 	defer h.g.streams.end(s)
+	// Whatever ends from here on is told to the stream; what ended while the
+	// request was read and judged is not.
+	if dead, _ := h.g.grants.Revoked(s.grant); dead {
+		return h.unauthorized(c, req.URL.EscapedPath(), access.ErrRevoked)
+	}
 	if get {
 		c.Response().Before(func() {
 			if strings.HasPrefix(c.Response().Header().Get("Content-Type"), eventStream) {

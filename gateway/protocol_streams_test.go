@@ -3,7 +3,9 @@ package gateway
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -112,6 +114,35 @@ func TestT17_X19_ending_a_grant_ends_what_is_open_of_it_at_once(t *testing.T) {
 				t.Errorf("another grant has ended as well: %s", a.Status)
 			}
 		})
+	}
+}
+
+// A body may take its time, and so may the question what its tool is.
+func TestT17_a_call_whose_grant_ends_before_it_is_passed_on_is_not(t *testing.T) {
+	f := newFixture(t)
+	_, tok := f.connected(t, "notes:read")
+	message := `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read_note","arguments":{}}}`
+	conn, err := net.Dial("tcp", f.listener.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const checks = `access_token_checks_total{host="notes.example.com",result="ok"}`
+	before, checked := len(f.upstream.Calls()), samples(t, f.Gateway)[checks]
+	fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: notes.example.com\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s",
+		tok.access, len(message), message[:20])
+	for samples(t, f.Gateway)[checks] == checked {
+		time.Sleep(time.Millisecond)
+	}
+	revokeAt(t, f, Revocation{User: "ada@example.com"})
+	_, _ = io.WriteString(conn, message[20:])
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer{Response: res}.wantChallenge(t, http.StatusUnauthorized, challengeForRevoked)
+	if calls := f.upstream.Calls(); len(calls) != before {
+		t.Errorf("the MCP server was called: %v", calls)
 	}
 }
 
