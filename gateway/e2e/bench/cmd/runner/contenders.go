@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 var errSkip = errors.New("binary absent")
@@ -30,6 +31,16 @@ func (i *inst) pids() (out []int) {
 		out = append(out, family(p.cmd.Process.Pid)...)
 	}
 	return
+}
+
+// born is when the first of its processes was started; at, if it has none.
+func (i *inst) born(at time.Time) time.Time {
+	for n, p := range i.procs {
+		if n == 0 || p.born.Before(at) {
+			at = p.born
+		}
+	}
+	return at
 }
 
 func (i *inst) stop() {
