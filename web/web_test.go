@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"golang.org/x/net/html"
+	"golang.org/x/sync/errgroup"
 )
 
 var (
@@ -54,6 +56,46 @@ func TestPagesAreAsReviewed(t *testing.T) {
 				t.Errorf("%s differs from %s; look at it, then go test ./web -update", name, golden)
 			}
 		})
+	}
+}
+
+// Templates are parsed when a page is first shown, which is late to learn that
+// one is broken.
+func TestEveryTemplateCanBeShownInEveryLanguage(t *testing.T) {
+	p, shown := pages(t), map[string]bool{}
+	for _, page := range samples() {
+		for _, lang := range Languages {
+			if _, err := p.Render(lang, page); err != nil {
+				t.Errorf("%s in %s: %v", page.template(), lang, err)
+			}
+			shown[lang+"/templates/"+page.template()] = true
+		}
+	}
+	for name := range p.views {
+		if !shown[name] {
+			t.Errorf("%s is shown by no sample", name)
+		}
+	}
+}
+
+// The first readers may come at once.
+func TestPagesAreParsedOnceForAll(t *testing.T) {
+	p, page := pages(t), samples()["signin"]
+	want, err := pages(t).Render("de", page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group errgroup.Group
+	for range 8 {
+		group.Go(func() error {
+			if got, err := p.Render("de", page); err != nil || !bytes.Equal(got, want) {
+				return fmt.Errorf("%s, %w", got, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -276,6 +318,26 @@ func TestAsset(t *testing.T) {
 	for _, name := range []string{"", "logo", "style.css", "../web.go", "templates/consent.html"} {
 		if _, ok := p.Asset(name, http.Header{}); ok {
 			t.Errorf("%q is served", name)
+		}
+	}
+}
+
+// Measured: 0.9 ms and 0.17 MB; 7.4 ms and 3 MB when every template was parsed in
+// every language, which in a cold process was 12 ms. The first page is 0.6 ms.
+func BenchmarkNew(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := New(Brand{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkFirstPage(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := pages(b).Render("en", samples()["error"]); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
