@@ -6,10 +6,20 @@ import (
 	"runtime"
 	"runtime/debug"
 	gometrics "runtime/metrics"
+	"time"
 )
 
 // collected is the percentage of the Go runtime where nobody says anything.
 const collected = 100
+
+// A program that allocated less than fewBytes since it was looked at last, which
+// is restLook ago, is at rest: that is a dozen calls. What it gives back is worth
+// the collection from worthBytes on.
+const (
+	restLook   = 2 * time.Second
+	fewBytes   = 1 << 20
+	worthBytes = 4 << 20
+)
 
 // keepHeapFloor lets a small heap grow to floor bytes before it is collected,
 // until ctx ends. What a call leaves behind lives for microseconds; collecting
@@ -17,17 +27,27 @@ const collected = 100
 //
 // As open streams fill the heap, the percentage falls to that of the runtime:
 // memory never becomes more than it would have been without a floor of which
-// everything is in use. Whoever sets GOGC knows better.
-func keepHeapFloor(ctx context.Context, floor int64) {
+// everything is in use. At rest, which every look finds out, the floor is of no
+// use to anybody: what was left behind, such as the 19 MiB that a password is
+// hashed in, goes back to the system. Whoever sets GOGC knows better.
+func keepHeapFloor(ctx context.Context, floor int64, looks <-chan time.Time) {
 	if floor <= 0 || os.Getenv("GOGC") != "" {
 		return
 	}
 	cycles := make(chan struct{}, 1)
-	for watchCycle(ctx, cycles); ctx.Err() == nil; {
-		setHeapFloor(uint64(floor))
+	watchCycle(ctx, cycles)
+	last := readHeap()
+	for last.setFloor(uint64(floor)); ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
 		case <-cycles:
+			readHeap().setFloor(uint64(floor))
+		case <-looks:
+			now := readHeap()
+			if now.atRest(last) {
+				debug.FreeOSMemory()
+			}
+			last = now
 		}
 	}
 	debug.SetGCPercent(collected)
@@ -47,12 +67,31 @@ func watchCycle(ctx context.Context, cycles chan<- struct{}) {
 	}, struct{}{})
 }
 
-// setHeapFloor sets the percentage that leads to the next collection at floor.
-func setHeapFloor(floor uint64) {
-	m := []gometrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+// heapUse is what the runtime knows of the heap, in bytes.
+type heapUse struct {
+	live  uint64 // was alive at the end of the last collection
+	roots uint64 // stacks and globals
+	made  uint64 // since the program began
+	held  uint64 // by objects, dead ones among them, and by pages that wait for new ones
+}
+
+func readHeap() heapUse {
+	m := []gometrics.Sample{
+		{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"},
+		{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"},
+	}
 	gometrics.Read(m)
-	percent := heapPercent(floor, m[0].Value.Uint64(), m[1].Value.Uint64()+m[2].Value.Uint64())
-	debug.SetGCPercent(percent)
+	n := func(i int) uint64 { return m[i].Value.Uint64() }
+	return heapUse{live: n(0), roots: n(1) + n(2), made: n(3), held: n(4) + n(5)}
+}
+
+// setFloor sets the percentage that leads to the next collection at floor.
+func (h heapUse) setFloor(floor uint64) { debug.SetGCPercent(heapPercent(floor, h.live, h.roots)) }
+
+// atRest says that little happened since the last look, and that what can be
+// given back is worth looking through all that is alive.
+func (h heapUse) atRest(last heapUse) bool {
+	return h.made-last.made < fewBytes && h.held > h.live+max(worthBytes, h.live/2)
 }
 
 // heapPercent is the percentage at which a heap with so much alive is next

@@ -38,7 +38,7 @@ func TestThe_floor_of_the_heap_follows_what_is_alive(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
-		keepHeapFloor(ctx, 64<<20)
+		keepHeapFloor(ctx, 64<<20, nil)
 		close(done)
 	}()
 	await := func(what string, good func(percent int) bool) {
@@ -63,4 +63,56 @@ func TestThe_floor_of_the_heap_follows_what_is_alive(t *testing.T) {
 	cancel()
 	<-done
 	await("after the end", func(p int) bool { return p == collected })
+}
+
+func TestMemory_is_given_back_at_rest_where_that_is_worth_it(t *testing.T) {
+	const mib = 1 << 20
+	for name, row := range map[string]struct {
+		live, made, held uint64
+		want             bool
+	}{
+		"a password was hashed":             {3 * mib, 10_000, 24 * mib, true},
+		"pages wait since the busy time":    {3 * mib, 0, 64 * mib, true},
+		"calls come in":                     {3 * mib, 2 * mib, 24 * mib, false},
+		"nothing to speak of":               {3 * mib, 10_000, 6 * mib, false},
+		"little beside ten thousand quiet":  {300 * mib, 10_000, 330 * mib, false},
+		"much beside ten thousand quiet":    {300 * mib, 10_000, 460 * mib, true},
+		"less than was alive, just swept":   {300 * mib, 10_000, 200 * mib, false},
+		"nothing was ever collected, start": {0, 10_000, 3 * mib, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			last := heapUse{made: 5 << 40}
+			now := heapUse{live: row.live, made: last.made + row.made, held: row.held}
+			if now.atRest(last) != row.want {
+				t.Errorf("at rest: %v", !row.want)
+			}
+		})
+	}
+}
+
+func TestAt_rest_garbage_goes_back_to_the_system(t *testing.T) {
+	t.Setenv("GOGC", "")
+	ctx, cancel := context.WithCancel(t.Context())
+	looks, done := make(chan time.Time), make(chan struct{})
+	go func() {
+		keepHeapFloor(ctx, 256<<20, looks)
+		close(done)
+	}()
+	for range 2 { // the second is taken when all is done that the first has found
+		looks <- time.Now()
+	}
+	left := make([]byte, 64<<20)
+	looks <- time.Now() // not at rest: this much was made
+	runtime.KeepAlive(left)
+	if now := readHeap(); now.held < 64<<20 {
+		t.Fatalf("%+v: it did not wait for a rest", now)
+	}
+	for range 3 { // whatever else the tests before have running may disturb one
+		looks <- time.Now()
+	}
+	if now := readHeap(); now.held > 32<<20 {
+		t.Errorf("%+v", now)
+	}
+	cancel()
+	<-done
 }

@@ -65,7 +65,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 		})
 	}
 	background.Go(func() error {
-		keepHeapFloor(ctx, g.config.Server.HeapFloor)
+		looks := time.NewTicker(restLook)
+		defer looks.Stop()
+		keepHeapFloor(ctx, g.config.Server.HeapFloor, looks.C)
 		return nil
 	})
 	background.Go(func() error {

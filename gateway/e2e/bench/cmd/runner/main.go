@@ -230,7 +230,7 @@ func main() {
 }
 
 // quiet lies between the last request and the reading of idle memory.
-const quiet = 3 * time.Second
+const quiet = 5 * time.Second
 
 // launch starts a contender, waits for the first answer (200, or 401 where a
 // token is needed) and gets a token. Start-up counts from the start of its first
