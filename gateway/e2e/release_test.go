@@ -20,7 +20,7 @@ import (
 // releaseFlags are those of .github/workflows/release.yml and of the Dockerfile.
 func releaseFlags(version, revision string) []string {
 	return []string{
-		"build", "-trimpath", "-buildvcs=false", "-tags", "timetzdata",
+		"build", "-trimpath", "-buildvcs=false", "-tags", "timetzdata,nopgxregisterdefaulttypes",
 		"-ldflags", "-s -w -X main.version=" + version + " -X main.revision=" + revision,
 	}
 }
