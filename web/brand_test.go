@@ -47,7 +47,7 @@ func TestABrandIsOnEveryPage(t *testing.T) {
 				t.Errorf("%s lacks %s", name, want)
 			}
 		}
-		if css := elements(t, got, "style")[0].FirstChild.Data; !strings.Contains(p.policy, digest(css)) {
+		if css := elements(t, got, "style")[0].FirstChild.Data; !strings.Contains(p.policy(), digest(css)) {
 			t.Errorf("S13 %s: the browser would refuse the stylesheet", name)
 		}
 	}

@@ -20,7 +20,7 @@ func policyFor(style string) string {
 func (p *Pages) headers(h http.Header) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Add("Vary", "Accept-Language")
-	h.Set("Content-Security-Policy", p.policy)
+	h.Set("Content-Security-Policy", p.policy())
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
 	// The layout's <meta name="referrer"> makes it same-origin for pages: with
@@ -35,15 +35,11 @@ func (p *Pages) headers(h http.Header) {
 // around is space that CSS does not need.
 var blank = regexp.MustCompile(` ?([{};,>]) ?|([:]) `)
 
-// stylesheet is style.css without what people need to read it, and with the
-// operator's colours.
-func stylesheet(b Brand) (string, error) {
-	lines, err := terse("style.css", "/*")
-	if err != nil {
-		return "", err
-	}
+// stylesheet is style.css, in lines, without what people need to read it, and with
+// the operator's colours.
+func stylesheet(lines []string, a *Accent) string {
 	style := blank.ReplaceAllString(strings.Join(lines, ""), "$1$2")
-	return strings.ReplaceAll(style, ";}", "}") + b.Accent.css(), nil
+	return strings.ReplaceAll(style, ";}", "}") + a.css()
 }
 
 func digest(s string) string {

@@ -34,7 +34,7 @@ type Page interface {
 type Pages struct {
 	brand  Brand
 	views  map[string]view // by language and file
-	policy string
+	policy func() string
 	assets map[string]asset
 }
 
@@ -55,11 +55,12 @@ func New(b Brand) (*Pages, error) {
 	if b.Name == "" {
 		b.Name = "MCP access"
 	}
-	style, err := stylesheet(b)
+	lines, err := terse("style.css", "/*")
 	if err != nil {
 		return nil, err
 	}
-	p := &Pages{brand: b, views: map[string]view{}, policy: policyFor(style)}
+	style := sync.OnceValue(func() string { return stylesheet(lines, b.Accent) }) // 1 ms, for the first page
+	p := &Pages{brand: b, views: map[string]view{}, policy: sync.OnceValue(func() string { return policyFor(style()) })}
 	if p.assets, err = assetsOf(b); err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func New(b Brand) (*Pages, error) {
 		return nil, fmt.Errorf("list templates: %w", err)
 	}
 	for _, lang := range Languages {
-		layout := sync.OnceValues(func() (*template.Template, error) { return p.layout(lang, style) })
+		layout := sync.OnceValues(func() (*template.Template, error) { return p.layout(lang, style()) })
 		for _, name := range names {
 			if name == layoutFile {
 				continue

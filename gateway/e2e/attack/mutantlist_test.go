@@ -113,7 +113,7 @@ var mutants = []mutant{
 	// What people see, and what strangers name.
 	one("page: escaping", "web/web.go", `"html/template"`, `"text/template"`),
 	one("page: characters that are not seen", "web/text.go", `case invisible(r):`, `case false:`).also("routing/clean.go", `case hidden(c) || c == utf8.RuneError:`, `case c == utf8.RuneError:`),
-	one("page: policy", "web/headers.go", `h.Set("Content-Security-Policy", p.policy)`, ``),
+	one("page: policy", "web/headers.go", `h.Set("Content-Security-Policy", p.policy())`, ``),
 	one("page: frames", "web/headers.go", `h.Set("X-Frame-Options", "DENY")`, ``),
 	one("page: sharing", "gateway/cors.go", `case kindPage, kindForwardAuth:`, `case kindForwardAuth:`).also("gateway/cors.go", `case kindMetadata:`, `case kindMetadata, kindPage:`),
 	one("redirect: nobody is told of the URL", "auth/server.go", `h.Set("Referrer-Policy", "no-referrer")`, ``),
