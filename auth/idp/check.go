@@ -10,8 +10,15 @@ import (
 	"strings"
 )
 
+// A regular expression that counts to so many is as many times as large, and it is
+// made in every start.
+const (
+	maxID           = 63
+	maxOrganization = 99
+)
+
 var (
-	validID = regexp.MustCompile(`\A[a-z0-9][a-z0-9._-]{0,62}\z`)
+	validID = regexp.MustCompile(`\A[a-z0-9][a-z0-9._-]*\z`)
 	guid    = regexp.MustCompile(`\A[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\z`)
 )
 
@@ -24,7 +31,7 @@ func (c Config) check(getenv func(string) string) []error {
 		return []error{fmt.Errorf("name: %q is not one of %s", c.Name, strings.Join(names, ", "))}
 	}
 	var f faults
-	if c.ID != "" && !validID.MatchString(c.ID) {
+	if c.ID != "" && (len(c.ID) > maxID || !validID.MatchString(c.ID)) {
 		f.add("id: %q is not a short name of lower-case letters, digits, dots, hyphens and underscores", c.ID)
 	}
 	c.checkClient(&f)

@@ -7,7 +7,7 @@ import (
 )
 
 // An organization of GitHub: it becomes part of a path.
-var validOrganization = regexp.MustCompile(`\A[A-Za-z0-9](?:[A-Za-z0-9-_]{0,98})\z`)
+var validOrganization = regexp.MustCompile(`\A[A-Za-z0-9][A-Za-z0-9-_]*\z`)
 
 func (c Config) checkRules(f *faults) {
 	domains, bad := Domains("allowedEmailDomains", c.AllowedEmailDomains)
@@ -22,7 +22,7 @@ func (c Config) checkRules(f *faults) {
 			f.add("allowedGroups[%d]: is empty", i)
 		}
 	}
-	if c.Name == nameGitHub && c.Organization != "" && !validOrganization.MatchString(c.Organization) {
+	if o := c.Organization; c.Name == nameGitHub && o != "" && (len(o) > maxOrganization || !validOrganization.MatchString(o)) {
 		f.add("organization: %q is not the name of a GitHub organization", c.Organization)
 	}
 	if c.Name == nameGoogle && len(c.AllowedGroups) > 0 && !c.Workspace {
