@@ -17,7 +17,7 @@ const collected = 100
 // the collection from worthBytes on.
 const (
 	restLook   = 2 * time.Second
-	fewBytes   = 1 << 20
+	fewBytes   = 256 << 10
 	worthBytes = 4 << 20
 )
 
