@@ -39,7 +39,7 @@ type Pages struct {
 }
 
 // A view shows one page in one language. Its templates are parsed when it is
-// asked for first, in 0.6 ms: all of them in all languages were half of a
+// asked for first, in a millisecond: all of them in all languages were half of a
 // program's start. They are embedded, so whether they can be parsed is for tests
 // to say.
 type view func() (*template.Template, error)
@@ -50,7 +50,7 @@ type frame struct {
 	Page  Page
 }
 
-// New fails if the brand cannot be shown.
+// New returns the pages of a brand.
 func New(b Brand) (*Pages, error) {
 	if b.Name == "" {
 		b.Name = "MCP access"
@@ -106,11 +106,11 @@ func parsePage(layout view, name string) (*template.Template, error) {
 // Render returns the page as HTML in one of Languages. It is all there or an
 // error: a caller that writes the bytes never shows half a page.
 func (p *Pages) Render(lang string, page Page) ([]byte, error) {
-	view, ok := p.views[lang+"/templates/"+page.template()]
+	parsed, ok := p.views[lang+"/templates/"+page.template()]
 	if !ok {
 		return nil, fmt.Errorf("no template %q in %q", page.template(), lang)
 	}
-	t, err := view()
+	t, err := parsed()
 	if err != nil {
 		return nil, fmt.Errorf("parse %s in %q: %w", page.template(), lang, err)
 	}
