@@ -12,6 +12,9 @@ import (
 // collected is the percentage of the Go runtime where nobody says anything.
 const collected = 100
 
+// smallest is the heap that the runtime never collects at that percentage, in bytes.
+const smallest = 4 << 20
+
 // A program that allocated less than fewBytes since it was looked at last, which
 // is restLook ago, is at rest: that is a dozen calls. What it gives back is worth
 // the collection from worthBytes on.
@@ -96,11 +99,13 @@ func (h heapUse) atRest(last heapUse) bool {
 
 // heapPercent is the percentage at which a heap with so much alive is next
 // collected at floor. The runtime counts it from the heap and from roots, which
-// are the stacks and the globals; stacks are most of an open stream.
+// are the stacks and the globals; stacks are most of an open stream. It also counts
+// it from smallest, and takes what is more: beyond some percentage that is the
+// floor, however little is alive.
 func heapPercent(floor, live, roots uint64) int {
-	live = max(live, 1<<20) // before the first collection nothing is known to be
 	if floor <= live {
 		return collected
 	}
-	return max(collected, int((floor-live)*100/(live+roots)))
+	percent := (floor - live) * 100 / max(live+roots, 1)
+	return max(collected, int(min(percent, floor*100/smallest)))
 }

@@ -12,9 +12,10 @@ func TestA_small_heap_is_collected_at_the_floor_and_a_large_one_as_ever(t *testi
 	const mib = 1 << 20
 	for name, row := range map[string]struct {
 		live, roots uint64
-		goal        uint64 // live + (live + roots) × percent
+		goal        uint64 // live + (live + roots) × percent, or smallest × percent
 	}{
 		"nothing known yet":                     {0, mib, 64 * mib},
+		"next to nothing alive":                 {mib, mib / 2, 64 * mib},
 		"little alive":                          {8 * mib, mib, 64 * mib},
 		"many stacks":                           {8 * mib, 20 * mib, 64 * mib},
 		"half of the floor alive":               {32 * mib, 0, 64 * mib},
@@ -24,8 +25,7 @@ func TestA_small_heap_is_collected_at_the_floor_and_a_large_one_as_ever(t *testi
 	} {
 		t.Run(name, func(t *testing.T) {
 			percent := uint64(heapPercent(64*mib, row.live, row.roots))
-			live := max(row.live, mib)
-			got := live + (live+row.roots)*percent/100
+			got := max(row.live+(row.live+row.roots)*percent/100, smallest*percent/100)
 			if got > row.goal+mib/2 || got < row.goal-mib/2 {
 				t.Errorf("%d percent: collected at %d MiB, want %d", percent, got/mib, row.goal/mib)
 			}
