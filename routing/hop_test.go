@@ -756,11 +756,11 @@ func TestIdleConnectionsAreLetGo(t *testing.T) {
 	const many = 20
 	var open atomic.Int32
 	leave := make(chan bool)
-	s := newRawServer(t, func(_ *rawServer, n int, c *rawConn) {
+	s := newRawServer(t, func(s *rawServer, n int, c *rawConn) {
 		open.Add(1)
 		defer open.Add(-1)
 		c.next()
-		for open.Load() < many { // all at once
+		for len(s.received()) < many { // all at once
 			time.Sleep(time.Millisecond)
 		}
 		c.say(ok(""))
