@@ -162,6 +162,20 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// TestParseRefusesWhatIsCutOff: wherever it is cut, and even where no memory
+// follows.
+func TestParseRefusesWhatIsCutOff(t *testing.T) {
+	body := []byte(`[{"id":"a\u0062","method":"tools/call","params":{"name":"a\ud83d\ude00","arguments":{"a\n":[-1.5e3,true,"\u00e9"]}}}]`)
+	for end := range body {
+		if calls, err := mcp.Parse(body[:end:end]); err == nil {
+			t.Errorf("%q: %v", body[:end], calls)
+		}
+	}
+	if _, err := mcp.Parse(body); err != nil {
+		t.Error(err)
+	}
+}
+
 // keys are k0 to the last but one, as members.
 func keys(n int) string {
 	var b strings.Builder

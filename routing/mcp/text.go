@@ -114,6 +114,9 @@ func (s *scanner) decode(start int) []byte {
 		}
 		out = append(out, s.b[from:s.i]...)
 	}
+	if s.bad != nil {
+		return nil
+	}
 	s.i++
 	return out
 }
