@@ -6,74 +6,99 @@ import (
 )
 
 const (
-	few      = 16     // keys are compared one by one before they are hashed
-	mostKeys = 10_000 // in one object: hashes cost more memory than short keys
+	few      = 32     // keys of an object are compared one by one before they are hashed
+	mostKeys = 10_000 // in one object: the slots cost more memory than short keys
 )
 
 // A keyring holds the keys of all objects that are open, the innermost last,
-// to find one that comes twice, in linear time whatever the keys.
+// to find one that comes twice, in linear time whatever the keys. It is part of
+// a scanner, and so on the stack as long as there is room.
 type keyring struct {
-	keys [][]byte
-	big  []index // of the open objects with many keys
+	n    int
+	room [few][]byte
+	more [][]byte // instead of the room
 	seed maphash.Seed
 }
 
-// index finds the keys of one big object by their hash.
-type index struct {
-	mark int
-	at   map[uint64]int
+// names are the keys of one open object: those of the keyring from first on.
+type names struct {
+	first int
+	marks uint64   // of the first few
+	slots []uint16 // of many: each key's number, from 1, is where its hash points
 }
 
-func (k *keyring) open() int { return len(k.keys) }
+func (k *keyring) open() names { return names{first: k.n} }
 
-// close forgets the keys of the object opened at mark.
-func (k *keyring) close(mark int) {
-	k.keys = k.keys[:mark]
-	if n := len(k.big); n > 0 && k.big[n-1].mark == mark {
-		k.big = k.big[:n-1]
+// close forgets the keys of the object opened last.
+func (k *keyring) close(n names) { k.n = n.first }
+
+func (k *keyring) all() [][]byte {
+	if k.more != nil {
+		return k.more[:k.n]
 	}
+	return k.room[:k.n]
 }
 
-// add takes a key of the object opened at mark; false if it has it already, or
+// add takes a key of the object opened last; false if it has it already, or
 // has too many.
-func (k *keyring) add(mark int, key []byte) bool {
-	var fresh bool
-	switch n := len(k.keys) - mark; {
-	case n < few:
-		fresh = !contains(k.keys[mark:], key)
-	case n < mostKeys:
-		fresh = k.hash(mark, key)
+func (k *keyring) add(n *names, key []byte) bool {
+	fresh := false
+	switch keys := k.all()[n.first:]; {
+	case len(keys) < few:
+		m := mark(key)
+		fresh = n.marks&m == 0 || !contains(keys, key)
+		n.marks |= m
+	case len(keys) < mostKeys:
+		fresh = k.place(n, key)
 	}
-	if k.keys == nil {
-		k.keys = make([][]byte, 0, few)
-	}
-	k.keys = append(k.keys, key)
+	k.append(key)
 	return fresh
 }
 
-func (k *keyring) hash(mark int, key []byte) bool {
-	if n := len(k.big); n == 0 || k.big[n-1].mark != mark {
-		k.index(mark)
+// mark is one bit of a key. Few keys of an object share one, so most are known
+// to be new without being compared.
+func mark(key []byte) uint64 {
+	n := len(key)
+	if n == 0 {
+		return 1
 	}
-	at := k.big[len(k.big)-1].at
-	h := maphash.Bytes(k.seed, key)
-	if i, ok := at[h]; ok && (bytes.Equal(k.keys[i], key) || contains(k.keys[mark:], key)) {
-		return false
-	}
-	at[h] = len(k.keys)
-	return true
+	return 1 << ((5*uint(key[0]) + uint(key[n-1]) + 16*uint(n)) % 64)
 }
 
-// index is made when an object turns out to be big.
-func (k *keyring) index(mark int) {
-	if k.seed == (maphash.Seed{}) {
-		k.seed = maphash.MakeSeed()
+func (k *keyring) append(key []byte) {
+	if keys := k.all(); k.n == cap(keys) {
+		k.more = append(make([][]byte, 0, 2*k.n), keys...)
 	}
-	at := make(map[uint64]int, 4*few)
-	for i, key := range k.keys[mark:] {
-		at[maphash.Bytes(k.seed, key)] = mark + i
+	k.n++
+	k.all()[k.n-1] = key
+}
+
+// place gives a key of an object with many a slot; false if one is there.
+func (k *keyring) place(n *names, key []byte) bool {
+	keys := k.all()[n.first:]
+	if 2*len(keys) >= len(n.slots) { // half of them stay free
+		n.slots = make([]uint16, max(4*few, 4*len(n.slots)))
+		if k.seed == (maphash.Seed{}) {
+			k.seed = maphash.MakeSeed()
+		}
+		for i, key := range keys {
+			*k.slot(n.slots, keys, key) = uint16(i + 1)
+		}
 	}
-	k.big = append(k.big, index{mark, at})
+	slot := k.slot(n.slots, keys, key)
+	fresh := *slot == 0
+	*slot = uint16(len(keys) + 1)
+	return fresh
+}
+
+// slot is the one of a key, or that which it would get.
+func (k *keyring) slot(slots []uint16, keys [][]byte, key []byte) *uint16 {
+	for h := maphash.Bytes(k.seed, key); ; h++ {
+		slot := &slots[h%uint64(len(slots))]
+		if *slot == 0 || bytes.Equal(keys[*slot-1], key) {
+			return slot
+		}
+	}
 }
 
 func contains(keys [][]byte, key []byte) bool {

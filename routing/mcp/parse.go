@@ -1,7 +1,7 @@
 package mcp
 
 import (
-	"strings"
+	"bytes"
 	"unicode"
 	"unicode/utf8"
 )
@@ -29,141 +29,140 @@ const maxBatch = 1000
 
 func (s *scanner) document() []Call {
 	var calls []Call
-	if s.space(); s.peek() == '[' {
-		s.array(func() { calls = s.message(calls) })
-	} else {
-		calls = s.message(nil)
+	message := func(i int) int {
+		calls, i = s.message(calls, i)
+		return i
 	}
-	if s.space(); s.bad == nil && s.i != len(s.b) {
+	i, c := s.next(0)
+	if c == '[' {
+		i = s.array(i, message)
+	} else {
+		i = message(i)
+	}
+	if i, _ = s.next(i); i != len(s.b) {
 		s.fail(CodeParse, "something follows the message")
 	}
 	return calls
 }
 
 // message reads one and appends it.
-func (s *scanner) message(calls []Call) []Call {
-	if s.peek() != '{' {
-		if s.value(); s.bad == nil {
-			s.fail(CodeInvalidRequest, "a message is an object")
-		}
-		return nil
+func (s *scanner) message(calls []Call, i int) ([]Call, int) {
+	if s.at(i) != '{' {
+		s.value(i)
+		return nil, s.fail(CodeInvalidRequest, "a message is an object")
 	}
 	var m message
-	s.object(func(key []byte) { s.member(&m, key) })
+	i = s.object(i, func(key []byte, i int) int { return s.member(&m, key, i) })
 	if s.bad != nil {
-		return nil
+		return nil, i
 	}
 	call, reason := m.call()
 	if len(calls) == maxBatch {
 		reason = "too many messages in a batch"
 	}
 	if reason != "" {
-		s.fail(CodeInvalidRequest, reason)
+		i = s.fail(CodeInvalidRequest, reason)
 		s.bad.ID = m.id
-		return nil
+		return nil, i
 	}
-	return append(calls, call)
+	return append(calls, call), i
 }
 
 // message is what of a message matters while it is read.
 type message struct {
-	method, name, uri, task string
+	method, name, uri, task []byte
 	id, arguments           []byte
 	odd                     bool // params has a key that is another one but for its case
 }
 
-func (s *scanner) member(m *message, key []byte) {
+func (s *scanner) member(m *message, key []byte, i int) (end int) {
 	switch string(key) {
 	case "method":
-		m.method = s.methodName()
+		m.method, end = s.methodName(i)
 	case "id":
-		m.id = s.identifier()
+		end = s.identifier(i)
+		m.id = s.b[i:end:end]
 	case "params":
-		s.params(m)
+		end = s.params(m, i)
 	case "jsonrpc", "result", "error":
-		s.value()
+		end = s.value(i)
 	default:
 		if anyCase(key, "jsonrpc", "method", "id", "params", "result", "error") {
-			s.fail(CodeInvalidRequest, "a key is spelled in another case")
-			return
+			return s.fail(CodeInvalidRequest, "a key is spelled in another case")
 		}
-		s.value()
+		end = s.value(i)
 	}
+	return end
 }
 
-func (s *scanner) params(m *message) {
-	if s.peek() != '{' {
-		s.value()
-		return
+func (s *scanner) params(m *message, i int) int {
+	if s.at(i) != '{' {
+		return s.value(i)
 	}
-	s.object(func(key []byte) {
+	return s.object(i, func(key []byte, i int) (end int) {
 		switch string(key) {
 		case "name":
-			m.name = s.textOrNone()
+			m.name, end = s.textOrNone(i)
 		case "uri":
-			m.uri = s.textOrNone()
+			m.uri, end = s.textOrNone(i)
 		case "taskId":
-			m.task = s.textOrNone()
+			m.task, end = s.textOrNone(i)
 		case "arguments":
-			start := s.i
-			s.value()
-			m.arguments = s.b[start:s.i:s.i]
+			end = s.value(i)
+			m.arguments = s.b[i:end:end]
 		case "_meta":
-			s.value()
+			end = s.value(i)
 		default:
 			m.odd = m.odd || anyCase(key, "name", "uri", "taskid", "arguments", "_meta")
-			s.value()
+			end = s.value(i)
 		}
+		return end
 	})
 }
 
-func (s *scanner) methodName() string {
-	if s.peek() != '"' {
-		s.fail(CodeInvalidRequest, "method is not a string")
-		return ""
+func (s *scanner) methodName(i int) ([]byte, int) {
+	if s.at(i) != '"' {
+		return nil, s.fail(CodeInvalidRequest, "method is not a string")
 	}
-	return s.text()
+	return s.text(i)
 }
 
-func (s *scanner) textOrNone() string {
-	if s.peek() != '"' {
-		s.value()
-		return ""
+func (s *scanner) textOrNone(i int) ([]byte, int) {
+	if s.at(i) != '"' {
+		return nil, s.value(i)
 	}
-	return s.text()
+	return s.text(i)
 }
 
 // identifier reads an id: a string, a number or null, as it was sent.
-func (s *scanner) identifier() []byte {
-	start := s.i
-	switch c := s.peek(); {
+func (s *scanner) identifier(i int) int {
+	switch c := s.at(i); {
 	case c == '"':
-		s.text()
+		_, end := s.text(i)
+		return end
 	case c == '-' || '0' <= c && c <= '9' || c == 'n':
-		s.value()
-	default:
-		s.fail(CodeInvalidRequest, "id is neither a string nor a number")
+		return s.value(i)
 	}
-	return s.b[start:s.i:s.i]
+	return s.fail(CodeInvalidRequest, "id is neither a string nor a number")
 }
 
 // call says what a message asks for, or why that cannot be said.
 func (m *message) call() (c Call, bad string) {
-	c = Call{Method: m.method, ID: m.id}
-	switch m.method {
+	c = Call{Method: intern(m.method), ID: m.id}
+	switch c.Method {
 	case "tools/call":
-		c.Name, c.Tool, c.Arguments = m.name, m.name, m.arguments
-		if m.name == "" {
+		c.Tool, c.Arguments = string(m.name), m.arguments
+		if c.Name = c.Tool; c.Tool == "" {
 			return c, "tools/call names no tool"
 		}
 	case "prompts/get":
-		c.Name = m.name
+		c.Name = string(m.name)
 	case "resources/read":
-		c.Name = m.uri
+		c.Name = string(m.uri)
 	case "tasks/get", "tasks/update", "tasks/cancel", "tasks/result":
-		c.Name = m.task
+		c.Name = string(m.task)
 	default:
-		if anyCase([]byte(strings.TrimSpace(m.method)), "tools/call") {
+		if anyCase(bytes.TrimSpace(m.method), "tools/call") {
 			return c, "a method is spelled in lower case and without spaces"
 		}
 		return c, ""
@@ -197,14 +196,16 @@ func anyCase(key []byte, names ...string) bool {
 	return false
 }
 
-func sameLetters(key []byte, name string) bool {
-	i := 0
-	for len(key) > 0 {
-		r, n := utf8.DecodeRune(key)
-		if i == len(name) || unicode.ToLower(unicode.ToUpper(r)) != rune(name[i]) {
+func sameLetters(a []byte, b string) bool {
+	for len(a) > 0 && len(b) > 0 {
+		r, n := utf8.DecodeRune(a)
+		q, m := utf8.DecodeRuneInString(b)
+		if lower(r) != lower(q) {
 			return false
 		}
-		key, i = key[n:], i+1
+		a, b = a[n:], b[m:]
 	}
-	return i == len(name)
+	return len(a) == len(b)
 }
+
+func lower(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }

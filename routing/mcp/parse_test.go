@@ -1,10 +1,12 @@
 package mcp_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"mcp-oauth2-proxy/routing/mcp"
 )
@@ -33,9 +35,12 @@ var readable = map[string]struct{ body, want string }{
 	"a batch":                               {"[" + get + ` , {"method":"x"}]`, "tools/call get 1; x  "},
 	"an empty batch":                        {"[ ]", ""},
 	"numbers of all kinds":                  {`{"a":[0,-0,1.25,1e3,-1.5E-7,12345678901234567890,1e-999]}`, "  "},
+	"numbers a float just holds":            {`{"a":[1e308,-1.7e+308,` + strings.Repeat("9", 308) + `,1` + strings.Repeat("0", 209) + `e99,0.` + strings.Repeat("0", 400) + `1e400,0e9999]}`, "  "},
 	"keys that only resemble":               {`{"methods":1,"meth":2,"ID2":3,"id ":4}`, "  "},
 	"as many levels as are allowed":         {`{"a":` + strings.Repeat("[", 127) + strings.Repeat("]", 127) + "}", "  "},
+	"as many levels of objects":             {strings.Repeat(`{"a":`, 128) + "1" + strings.Repeat("}", 128), "  "},
 	"many keys":                             {`{"a":{` + keys(1000) + `}}`, "  "},
+	"keys that only begin and end alike":    {`{"a":{"ab":1,"b]":2,"axb":3,"ayb":4,"":5," ":6}}`, "  "},
 	"a key that is the same one level down": {`{"a":{"a":{"a":1}},"b":[{"a":1},{"a":2}]}`, "  "},
 }
 
@@ -78,6 +83,7 @@ var ambiguous = map[string]string{
 	"H8 Id":                                    `{"Id":1}`,
 	"H8 Name":                                  `{"method":"tools/call","params":{"name":"a","Name":"b"}}`,
 	"H8 Name, before the method":               `{"params":{"Name":"b","name":"a"},"method":"tools/call"}`,
+	"H8 Name, before others":                   `{"method":"tools/call","params":{"Name":"b","name":"a","other":1}}`,
 	"H8 Arguments":                             `{"method":"tools/call","params":{"name":"a","Arguments":{}}}`,
 	"H8 Tools/Call":                            `{"method":"Tools/Call","params":{"name":"a"}}`,
 	"H8 tools/call with a space":               `{"method":"tools/call ","params":{"name":"a"}}`,
@@ -133,6 +139,10 @@ var ambiguous = map[string]string{
 	"H8 a number in hexadecimal":               `{"a":0x1}`,
 	"H8 a number no float holds":               `{"a":1e999}`,
 	"H8 a number no float holds, written out":  `{"a":1` + strings.Repeat("0", 400) + `}`,
+	"H8 a number no float holds, hardly":       `{"a":2e308}`,
+	"H8 309 digits":                            `{"a":` + strings.Repeat("9", 309) + `}`,
+	"H8 210 digits and a power":                `{"a":9` + strings.Repeat("0", 209) + `e99}`,
+	"H8 few digits and a large power":          `{"a":9` + strings.Repeat("0", 189) + `e120}`,
 	"H8 a form feed for space":                 "{\f}",
 	"H8 a no-break space for space":            "{\u00a0}",
 	"H8 a control character in a string":       "{\"a\":\"\x01\"}",
@@ -144,6 +154,8 @@ var ambiguous = map[string]string{
 	"H8 True":                                  `{"a":True}`,
 	"H8 tru":                                   `{"a":tru`,
 	"H8 too many levels":                       `{"a":` + strings.Repeat("[", 128) + strings.Repeat("]", 128) + "}",
+	"H8 too many levels of objects":            `{"a":` + strings.Repeat(`{"a":`, 128) + "1" + strings.Repeat("}", 129),
+	"H8 a key of nothing, twice":               `{"":1,"":2}`,
 	"H8 more keys than anybody sends":          `{"a":{` + keys(10_001) + `}}`,
 	"H8 a batch of nothing without end":        "[" + strings.Repeat("{},", 2000) + "{}]",
 	"H8 levels without end":                    strings.Repeat(`{"a":`, 1_000_000),
@@ -159,6 +171,15 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("%+v, %v", calls, err)
 			}
 		})
+	}
+}
+
+// TestParseSaysWhichMessage: where it is known, a refusal carries the id.
+func TestParseSaysWhichMessage(t *testing.T) {
+	_, err := mcp.Parse([]byte(`[{"id":1},{"method":"tools/call","id":"b"}]`))
+	var bad *mcp.BadMessage
+	if !errors.As(err, &bad) || string(bad.ID) != `"b"` {
+		t.Errorf("%+v", bad)
 	}
 }
 
@@ -188,23 +209,40 @@ func keys(n int) string {
 	return b.String()
 }
 
-func BenchmarkParse(b *testing.B) {
-	for name, arguments := range map[string]string{
-		"190B":       `{"q":"` + strings.Repeat("a", 90) + `"}`,
-		"1KB":        `{"q":"` + strings.Repeat("some text ", 60) + `",` + keys(20) + `}`,
-		"1MB text":   `{"q":"` + strings.Repeat("some text ", 100_000) + `"}`,
-		"140KB keys": `{` + keys(9_999) + `}`,
-		"1MB lists":  `{"q":[` + strings.Repeat(`{"a":1,"b":[true,null]},`, 43_000) + `1]}`,
-	} {
-		body := []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get","arguments":` + arguments + `}}`)
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(body)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := mcp.Parse(body); err != nil {
-					b.Fatal(err)
+// TestParseReadsStringsAsOthersDo: every byte and every short character,
+// wherever in a string of any length, is for us what it is for encoding/json,
+// but for what is not UTF-8.
+func TestParseReadsStringsAsOthersDo(t *testing.T) {
+	for length := range 20 {
+		for at := range length {
+			for c := range 256 {
+				for _, char := range []string{string([]byte{byte(c)}), string(rune(c))} {
+					text := strings.Repeat("a", at) + char + strings.Repeat("a", length-at-1)
+					for _, body := range []string{`{"a":"` + text + `"}`, `{"` + text + `":1}`} {
+						want := json.Valid([]byte(body)) && utf8.ValidString(body)
+						if _, err := mcp.Parse([]byte(body)); (err == nil) != want {
+							t.Fatalf("%q: %v, want %v", body, err, want)
+						}
+					}
 				}
 			}
-		})
+		}
+	}
+}
+
+// TestParseFindsEveryKeyThatComesTwice: among however many keys, beside and
+// within objects that have as many.
+func TestParseFindsEveryKeyThatComesTwice(t *testing.T) {
+	for _, n := range []int{1, 2, 15, 16, 17, 31, 32, 33, 34, 63, 64, 65, 66, 127, 128, 129, 1000, 9997} {
+		inner := `{` + keys(min(n, 200)) + `}`
+		once := `{"z":` + inner + `,` + keys(n) + `,"y":[` + inner + `,` + inner + `]`
+		if _, err := mcp.Parse([]byte(once + "}")); err != nil {
+			t.Fatalf("%d keys: %v", n, err)
+		}
+		for _, again := range []int{0, n / 3, n / 2, n - 1} {
+			if _, err := mcp.Parse(fmt.Appendf(nil, `%s,"k%d":1}`, once, again)); err == nil {
+				t.Errorf("%d keys: k%d twice", n, again)
+			}
+		}
 	}
 }

@@ -6,171 +6,169 @@ import "strconv"
 // parsers stop at 64 or 128 themselves.
 const maxDepth = 128
 
-// A scanner reads RFC 8259 and nothing more. The first fault stops it: every
-// method does nothing once bad is set.
+// A scanner reads RFC 8259 and nothing more. Its methods are told where
+// something begins and return where it ends. After a fault that is the end of
+// the body, where no caller finds what it needs to go on; the first one counts.
 type scanner struct {
 	b     []byte
-	i     int
 	depth int
 	bad   *BadMessage
 	keys  keyring
 }
 
-func (s *scanner) fail(code int, reason string) {
+// fail returns the end.
+func (s *scanner) fail(code int, reason string) int {
 	if s.bad == nil {
 		s.bad = &BadMessage{Code: code, Reason: reason}
-		s.i = len(s.b) // nothing more to see
 	}
+	return len(s.b)
 }
 
-func (s *scanner) space() {
-	for s.i < len(s.b) {
-		switch s.b[s.i] {
-		case ' ', '\t', '\n', '\r':
-			s.i++
-		default:
-			return
-		}
-	}
-}
-
-// peek returns 0 at the end, which begins no value.
-func (s *scanner) peek() byte {
-	if s.i < len(s.b) {
-		return s.b[s.i]
+// at returns 0 at the end, which begins no value.
+func (s *scanner) at(i int) byte {
+	if i < len(s.b) {
+		return s.b[i]
 	}
 	return 0
 }
 
-// take steps over one byte that must come, and the space around it.
-func (s *scanner) take(c byte) {
-	s.space()
-	if s.peek() != c {
-		s.fail(CodeParse, "not JSON")
-		return
+// next returns where space ends, and what is there.
+func (s *scanner) next(i int) (int, byte) {
+	for ; i < len(s.b); i++ {
+		switch c := s.b[i]; c {
+		case ' ', '\t', '\n', '\r':
+		default:
+			return i, c
+		}
 	}
-	s.i++
-	s.space()
+	return i, 0
 }
 
-func (s *scanner) value() {
-	switch c := s.peek(); c {
+func (s *scanner) value(i int) int {
+	switch s.at(i) {
 	case '{':
-		s.object(func([]byte) { s.value() })
+		return s.object(i, nil)
 	case '[':
-		s.array(s.value)
+		return s.array(i, nil)
 	case '"':
-		s.skipString()
+		return s.skipString(i)
 	case 't':
-		s.literal("true")
+		return s.literal(i, "true")
 	case 'f':
-		s.literal("false")
+		return s.literal(i, "false")
 	case 'n':
-		s.literal("null")
-	default:
-		s.number()
+		return s.literal(i, "null")
 	}
+	return s.number(i)
 }
 
-func (s *scanner) literal(word string) {
-	if len(s.b)-s.i < len(word) || string(s.b[s.i:s.i+len(word)]) != word {
-		s.fail(CodeParse, "not JSON")
-		return
+func (s *scanner) literal(i int, word string) int {
+	if len(s.b)-i < len(word) || string(s.b[i:i+len(word)]) != word {
+		return s.fail(CodeParse, "not JSON")
 	}
-	s.i += len(word)
+	return i + len(word)
 }
 
-// object calls member with each key, decoded; member reads the value.
-func (s *scanner) object(member func(key []byte)) {
-	s.enter()
-	s.take('{')
-	mark := s.keys.open()
-	for first := true; s.bad == nil && s.peek() != '}'; first = false {
-		if !first {
-			s.take(',')
-		}
-		key := s.key()
-		s.take(':')
-		if s.bad != nil {
-			return
-		}
-		if !s.keys.add(mark, key) {
-			s.fail(CodeParse, "a key appears twice in one object, or there are too many")
-			return
-		}
-		member(key)
-		s.space()
-	}
-	s.keys.close(mark)
-	s.leave('}')
-}
-
-func (s *scanner) array(element func()) {
-	s.enter()
-	s.take('[')
-	for first := true; s.bad == nil && s.peek() != ']'; first = false {
-		if !first {
-			s.take(',')
-		}
-		element()
-		s.space()
-	}
-	s.leave(']')
-}
-
-func (s *scanner) enter() {
+// object calls member with each key, decoded, and with where its value begins;
+// member reads the value. Without a member the values are stepped over.
+func (s *scanner) object(i int, member func(key []byte, i int) int) int {
 	if s.depth++; s.depth > maxDepth {
-		s.fail(CodeParse, "nested too deeply")
+		return s.fail(CodeParse, "nested too deeply")
 	}
+	names := s.keys.open()
+	i, c := s.next(i + 1)
+	for first := true; c != '}'; first = false {
+		if !first {
+			if c != ',' {
+				return s.fail(CodeParse, "not JSON")
+			}
+			i, c = s.next(i + 1)
+		}
+		if c != '"' {
+			return s.fail(CodeParse, "not JSON")
+		}
+		key, end := s.text(i)
+		if i, c = s.next(end); c != ':' {
+			return s.fail(CodeParse, "not JSON")
+		}
+		if !s.keys.add(&names, key) {
+			return s.fail(CodeParse, "a key appears twice in one object, or there are too many")
+		}
+		if i, _ = s.next(i + 1); member == nil {
+			i = s.value(i)
+		} else {
+			i = member(key, i)
+		}
+		i, c = s.next(i)
+	}
+	s.keys.close(names)
+	s.depth--
+	return i + 1
 }
 
-func (s *scanner) leave(c byte) {
-	s.depth--
-	if s.peek() != c {
-		s.fail(CodeParse, "not JSON")
-		return
+// array calls element with where each begins; without one they are stepped over.
+func (s *scanner) array(i int, element func(i int) int) int {
+	if s.depth++; s.depth > maxDepth {
+		return s.fail(CodeParse, "nested too deeply")
 	}
-	s.i++
+	i, c := s.next(i + 1)
+	for first := true; c != ']'; first = false {
+		if !first {
+			if c != ',' {
+				return s.fail(CodeParse, "not JSON")
+			}
+			i, _ = s.next(i + 1)
+		}
+		if element == nil {
+			i = s.value(i)
+		} else {
+			i = element(i)
+		}
+		i, c = s.next(i)
+	}
+	s.depth--
+	return i + 1
 }
 
 // number reads one, and refuses what a float cannot hold: some parsers read
 // infinity there, some refuse, some keep every digit.
-func (s *scanner) number() {
-	start := s.i
-	if s.peek() == '-' {
-		s.i++
+func (s *scanner) number(start int) int {
+	i := start
+	if s.at(i) == '-' {
+		i++
 	}
-	if s.peek() == '0' {
-		s.i++
+	if s.at(i) == '0' {
+		i++
 	} else {
-		s.digits()
+		i = s.digits(i)
 	}
-	if s.peek() == '.' {
-		s.i++
-		s.digits()
+	if s.at(i) == '.' {
+		i = s.digits(i + 1)
 	}
-	exponent := s.peek() == 'e' || s.peek() == 'E'
-	if exponent {
-		s.i++
-		if s.peek() == '+' || s.peek() == '-' {
-			s.i++
+	exponent := 0 // its digits
+	if c := s.at(i); c == 'e' || c == 'E' {
+		if i++; s.at(i) == '+' || s.at(i) == '-' {
+			i++
 		}
-		s.digits()
+		end := s.digits(i)
+		i, exponent = end, end-i
 	}
-	if s.bad != nil || !exponent && s.i-start < 300 {
-		return
+	if s.bad != nil || i-start < 200 && exponent <= 2 { // less than 1e300
+		return i
 	}
-	if _, err := strconv.ParseFloat(string(s.b[start:s.i]), 64); err != nil {
-		s.fail(CodeParse, "a number is out of range")
+	if _, err := strconv.ParseFloat(string(s.b[start:i]), 64); err != nil {
+		return s.fail(CodeParse, "a number is out of range")
 	}
+	return i
 }
 
-func (s *scanner) digits() {
-	start := s.i
-	for s.i < len(s.b) && '0' <= s.b[s.i] && s.b[s.i] <= '9' {
-		s.i++
+func (s *scanner) digits(start int) int {
+	i := start
+	for i < len(s.b) && '0' <= s.b[i] && s.b[i] <= '9' {
+		i++
 	}
-	if s.i == start {
-		s.fail(CodeParse, "not JSON")
+	if i == start {
+		return s.fail(CodeParse, "not JSON")
 	}
+	return i
 }

@@ -89,7 +89,7 @@ var mutants = []mutant{
 
 	// What reaches an MCP server.
 	one("call: tools within the scopes", "routing/policy.go", `case len(scopes) > 0 && !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(has, s) }):`, `case false:`),
-	one("call: a key twice", "routing/mcp/scan.go", `if !s.keys.add(mark, key) {`, `if false && !s.keys.add(mark, key) {`),
+	one("call: a key twice", "routing/mcp/scan.go", `if !s.keys.add(&names, key) {`, `if false && !s.keys.add(&names, key) {`),
 	one("call: another origin", "gateway/handler.go", `!s.origins.allow(req.Header.Get("Origin"), route.Origin) {`, `false {`),
 	one("call: a service worker", "gateway/handler.go", `if req.Header.Get("Service-Worker") == "script" {`, `if false {`),
 	one("call: the host of a header", "gateway/handler.go", `len(forwarded) == 1 && s.trusts(peer(r)) {`, `len(forwarded) == 1 {`),
