@@ -41,6 +41,17 @@ func build(name, overlay string) (string, error) {
 }
 
 func TestMain(m *testing.M) {
+	if os.Getenv(within) == "" {
+		code, err := enter()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(code)
+	}
+	if err := settle(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	if dir, err := room(); err == nil {
 		_ = os.RemoveAll(dir) // it is temporary; what is left harms nobody
