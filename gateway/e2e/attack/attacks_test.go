@@ -3,8 +3,14 @@
 package attack
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"net/http"
 	"net/url"
 	"slices"
@@ -79,14 +85,22 @@ func (w *world) redeems() {
 	if redirect != "" {
 		form.Set("redirect_uri", redirect)
 	}
-	w.asPortal(form)
+	if w.chance(6) {
+		form.Set("resource", w.anySite().origin+"/mcp")
+	}
+	w.asClient(s, form)
 	w.twice(s, form)
 }
 
-// asPortal authenticates the portal, or tries to: its secret is the attacker's
-// own where the attacker is the portal's user, or so it hopes.
-func (w *world) asPortal(form url.Values) {
-	if form.Get("client_id") != "portal" {
+// asClient authenticates a client, or tries to: what proves the portal is the
+// attacker's own where the attacker is the portal's user, or so it hopes.
+func (w *world) asClient(s *site, form url.Values) {
+	switch form.Get("client_id") {
+	case w.keyed.ids[s.origin]:
+		w.asKeyed(s, form)
+		return
+	case "portal":
+	default:
 		return
 	}
 	if secret := pick(w, []string{portalSecret, portalSecret, portalSecret, "", "guess", portalSecret + "x"}); secret != "" {
@@ -100,7 +114,7 @@ func (w *world) twice(s *site, form url.Values) {
 	if c := w.codes.of[form.Get("code")]; c != nil && c.browser == w.victim {
 		b = w.attacker
 	}
-	if !w.chance(4) {
+	if !w.chance(4) || form.Get("client_assertion") != "" { // which is good once
 		_, _ = w.exchange(s, form, holder, b, form.Get("code"))
 		return
 	}
@@ -124,15 +138,18 @@ func (w *world) races(s *site, form url.Values) {
 			statuses <- res.StatusCode
 		}()
 	}
-	good := 0
+	good, refused := 0, 0
 	for range times {
-		if <-statuses == http.StatusOK {
+		switch <-statuses {
+		case http.StatusOK:
 			good++
+		case http.StatusBadRequest:
+			refused++
 		}
 	}
 	w.said["a race for a code"]++
 	c := w.codes.of[form.Get("code")]
-	fits := c.fits(s, form) == "" && w.authenticated(form)
+	fits := c.fits(s, form) == "" && ownResource(s, form) && w.proven(s, form)
 	switch {
 	case good > 1, good == 1 && c.spent:
 		w.breaks("no code twice", "%d of %d redemptions at once", good, times)
@@ -141,7 +158,7 @@ func (w *world) races(s *site, form url.Values) {
 	case good == 1:
 		c.spent, c.family = true, &family{site: s, clientID: form.Get("client_id"), browser: w.attacker, holder: w.evil, request: c.request, may: c.may}
 	}
-	if c.spent && fits { // all but one were replays
+	if c.spent && fits && refused > 0 { // all but one were replays
 		c.family.end()
 	}
 }
@@ -193,12 +210,24 @@ func (w *world) refreshesElsewhere() {
 	if w.chance(4) {
 		form.Set("scope", strings.Join(s.scopeNames(), " "))
 	}
-	w.asPortal(form)
-	if h, _ := w.exchange(s, form, w.evil, w.attacker, token); h != nil && f.holder != nil {
-		for _, own := range f.holder.held {
-			if own.refresh == token {
-				own.refresh = h.refresh
-			}
+	if w.chance(4) {
+		form.Set("resource", w.anySite().origin+"/mcp")
+	}
+	w.asClient(s, form)
+	w.refreshesAs(f, s, form)
+}
+
+// refreshesAs shows a refresh token of a grant. Where that works, who holds the
+// grant goes on with the next.
+func (w *world) refreshesAs(f *family, s *site, form url.Values) {
+	token := form.Get("refresh_token")
+	h, _ := w.exchange(s, form, w.evil, w.attacker, token)
+	if h == nil || f.holder == nil {
+		return
+	}
+	for _, own := range f.holder.held {
+		if own.refresh == token {
+			own.refresh = h.refresh
 		}
 	}
 }
@@ -234,7 +263,7 @@ func (w *world) showsElsewhere() {
 			w.breaks("no token after its end", "/authenticate of %s takes one whose grant has ended", s.name)
 		}
 	case 2:
-		w.revoke(s, w.evil.ids[s.origin], "", token)
+		w.revoke(s, w.evil, token)
 	}
 }
 
@@ -259,21 +288,73 @@ func (w *world) forges() {
 		}
 	}
 	changed, _ := json.Marshal(said)
-	switch w.rng.IntN(4) {
+	input := head + "." + b64.EncodeToString(changed)
+	switch w.rng.IntN(5) {
 	case 0:
-		head = b64.EncodeToString([]byte(`{"alg":"none","typ":"at+jwt"}`))
-		signature = ""
+		input = withAlg(head, "none") + "." + b64.EncodeToString(changed)
+		signature = pick(w, []string{"", signature, b64.EncodeToString([]byte("x"))})
 	case 1:
 		signature = ""
 	case 2:
 		signature = b64.EncodeToString([]byte(strings.Repeat("\x00", 64)))
+	case 3:
+		input = withAlg(head, "HS256") + "." + b64.EncodeToString(changed)
+		mac := hmac.New(sha256.New, pick(w, w.publicKey(s, head)))
+		mac.Write([]byte(input))
+		signature = b64.EncodeToString(mac.Sum(nil))
 	}
-	forged := head + "." + b64.EncodeToString(changed) + "." + signature
+	forged := input + "." + signature
 	w.call(s, forged, callBody("wipe"))
 	a := w.send(w.request(http.MethodGet, s.origin+"/authenticate", "", "Authorization", "Bearer "+forged))
 	if a.status == http.StatusOK {
 		w.breaks("no token but ours", "a forged one is good at /authenticate")
 	}
+}
+
+// withAlg is a header that names another algorithm.
+func withAlg(head, alg string) string {
+	var said map[string]any
+	raw, _ := base64.RawURLEncoding.DecodeString(head)
+	_ = json.Unmarshal(raw, &said)
+	if said == nil {
+		said = map[string]any{}
+	}
+	said["alg"] = alg
+	changed, _ := json.Marshal(said)
+	return base64.RawURLEncoding.EncodeToString(changed)
+}
+
+// publicKey is the key that a header names, as anybody may read it, in the
+// shapes in which a program could take it for a secret.
+func (w *world) publicKey(s *site, head string) [][]byte {
+	var said struct{ Kid string }
+	raw, _ := base64.RawURLEncoding.DecodeString(head)
+	_ = json.Unmarshal(raw, &said)
+	a := w.send(w.request(http.MethodGet, s.origin+"/openid/v1/jwks", ""))
+	var set struct {
+		Keys []json.RawMessage
+	}
+	_ = json.Unmarshal([]byte(a.body), &set)
+	shapes := [][]byte{[]byte(a.body)}
+	for _, one := range set.Keys {
+		var key struct {
+			Kid  string
+			X, Y string
+		}
+		if json.Unmarshal(one, &key) != nil || key.Kid != said.Kid {
+			continue
+		}
+		x, _ := base64.RawURLEncoding.DecodeString(key.X)
+		y, _ := base64.RawURLEncoding.DecodeString(key.Y)
+		point := append(append([]byte{4}, x...), y...)
+		public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+		if err != nil {
+			continue
+		}
+		der, _ := x509.MarshalPKIXPublicKey(public)
+		shapes = append(shapes, one, point, der, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	}
+	return shapes
 }
 
 // anonymous calls without a token.
@@ -309,6 +390,12 @@ func (w *world) spoofs() {
 	if w.chance(4) {
 		headers = append(headers, "Service-Worker", "script")
 	}
+	if w.chance(3) {
+		headers = append(headers, "X-Forwarded-For", "203.0.113.7")
+	}
+	if w.chance(5) { // another tool than in the body
+		headers = append(headers, "Mcp-Method", "tools/call", "Mcp-Name", "wipe")
+	}
 	if c := pick(w, append(w.attacker.ownCookies("s"), w.attacker.ownCookies("r")...)); c != nil {
 		headers = append(headers, "Cookie", "theme=dark; "+c.name+"="+c.value+"; =mcp-oauth2-proxy-s-1=2; other="+outsider)
 	}
@@ -341,14 +428,14 @@ func (w *world) smugglesTools() {
 	}
 	read, wipe := callBody("read"), callBody("wipe")
 	body := pick(w, []string{
-		wipe, "[" + read + "," + wipe + "]", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","name":"wipe"}}`,
+		wipe, read, callBody(unlisted), "[" + read + "," + wipe + "]", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","name":"wipe"}}`,
 		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","Name":"wipe"}}`, read + wipe, read + "\n" + wipe,
 		`{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call","params":{"name":"wipe"}}`,
 		`{"jsonrpc":"2.0","id":1,"Method":"tools/call","method":"ping","params":{"name":"wipe"}}`,
 		`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"wipe"},"params":{"name":"read"}}`,
 		"\ufeff" + wipe, strings.Replace(wipe, "wipe", `wip\u0065`, 1),
 	})
-	headers := pick(w, [][]string{nil, {"Mcp-Method", "ping"}, {"Content-Encoding", "gzip"}, {"Content-Type", "text/plain"}, {"X-Http-Method-Override", "GET"}})
+	headers := pick(w, [][]string{nil, {"Mcp-Method", "ping"}, {"Mcp-Method", "tools/call", "Mcp-Name", "wipe"}, {"Content-Encoding", "gzip"}, {"Content-Type", "text/plain"}, {"X-Http-Method-Override", "GET"}})
 	w.call(t.site, token, body, headers...)
 }
 
@@ -381,17 +468,69 @@ func (w *world) strays() {
 // provokes: the rogue MCP server answers the victim's call with what would like
 // to be the gateway's.
 func (w *world) provokes() {
-	var held []*holding
-	for _, h := range append(w.holdings(w.victim), w.holdings(w.attacker)...) {
-		if h.site == w.rogueSite {
-			held = append(held, h)
-		}
-	}
-	if h := pick(w, held); h != nil {
+	if h := pick(w, append(w.heldAt(w.rogueSite, w.victim), w.heldAt(w.rogueSite, w.attacker)...)); h != nil {
 		w.rogueSite.upstream.plan(pick(w, []string{"cookie", "headers", "unauthorized"}))
 		w.call(h.site, h.access, `{"jsonrpc":"2.0","id":1,"method":"ping"}`, "Origin", h.site.origin)
 		w.rogueSite.upstream.plan("")
 	}
+}
+
+// changesTool: the rogue MCP server makes another tool of one that people have
+// allowed. Whoever is connected there is told so, sooner or later.
+func (w *world) changesTool() {
+	if w.chance(2) {
+		w.rogueSite.upstream.change()
+	}
+	if h := pick(w, append(w.heldAt(w.rogueSite, w.victim), w.heldAt(w.rogueSite, w.attacker)...)); h != nil {
+		w.call(h.site, h.access, listBody)
+		w.callsChanged(h)
+	}
+}
+
+// switchesTool: the rogue MCP server changes it while somebody reads the page.
+func (w *world) switchesTool() {
+	b := w.anybody()
+	_, address := pick(w, []*client{w.web, w.keyed}).begin(w.rogueSite, b)
+	t := &tab{next: address}
+	for t.form == nil || t.form.path != "/consent" {
+		if !b.step(t) {
+			return
+		}
+	}
+	w.rogueSite.upstream.change()
+	if h := pick(w, w.heldAt(w.rogueSite, w.attacker)); h != nil {
+		w.call(h.site, h.access, listBody)
+	}
+	for range 12 {
+		if !b.step(t) {
+			break
+		}
+	}
+	if held := w.heldAt(w.rogueSite, b); len(held) > 0 {
+		w.callsChanged(held[len(held)-1])
+	}
+}
+
+const listBody = `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`
+
+func (w *world) callsChanged(h *holding) {
+	if a := w.call(h.site, h.access, callBody("write")); strings.Contains(a.body, "another one than was consented to") {
+		w.said["a tool that has changed is refused"]++
+	}
+}
+
+// heldAt are the holdings of a browser at a host.
+func (w *world) heldAt(s *site, b *browser) []*holding {
+	return slices.DeleteFunc(w.holdings(b), func(h *holding) bool { return h.site != s })
+}
+
+// asksForItself: clients ask for tokens without a person, which only one client
+// of the operator's may.
+func (w *world) asksForItself() {
+	s, c := w.anySite(), pick(w, w.clients)
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {c.ids[s.origin]}}
+	c.proves(s, form)
+	_, _ = w.exchange(s, form, w.evil, w.attacker, "")
 }
 
 // joins: a session of an MCP server that somebody else began.
@@ -426,7 +565,8 @@ func (w *world) sendsForms() {
 		form := url.Values{"r": {id}, "decision": {"allow"}, "scope": s.scopeNames()}
 		w.victim.do(http.MethodPost, s.origin+"/consent", form, origin)
 	case 1:
-		w.victim.do(http.MethodPost, s.origin+"/signin", url.Values{"r": {id}, "provider": {"rogue"}}, origin)
+		w.victim.do(http.MethodPost, s.origin+"/signin", pick(w, []url.Values{{"r": {id}, "provider": {"rogue"}},
+			{"r": {id}, "username": {"attacker"}, "password": {accounts["attacker"].password}}}), origin)
 	case 2:
 		w.victim.do(http.MethodPost, s.origin+"/account", url.Values{"action": {"end-all"}}, origin)
 	}
@@ -508,8 +648,8 @@ func (w *world) returns() {
 	// Its own code of the honest provider, asked for with what it was given
 	// itself.
 	code := "made-up"
-	if own := w.states.of[pick(w, w.states.keys)]; own.browser == w.attacker && w.chance(2) {
-		asks := url.Values{"response_type": {"code"}, "client_id": {idptest.ClientID}, "redirect_uri": {n.site.origin + "/callback"}, "state": {state},
+	if own := w.states.of[pick(w, []string{state, pick(w, w.states.keys)})]; own.browser == w.attacker && w.chance(2) {
+		asks := url.Values{"response_type": {"code"}, "client_id": {idptest.ClientID}, "redirect_uri": {w.callbackOf(n.site)}, "state": {state},
 			"nonce": {own.nonce}, "code_challenge": {own.challenge}, "code_challenge_method": {"S256"}}
 		if to, err := url.Parse(w.honest.visit(w.honest.Issuer+idptest.Authorize+"?"+asks.Encode(), w.attacker.person)); err == nil {
 			code = to.Query().Get("code")
@@ -522,18 +662,49 @@ func (w *world) returns() {
 	case 1:
 		state = pick(w, w.states.keys)
 	}
-	iss := pick(w, []*provider{w.honest, w.rogue, n.provider}).Issuer
-	b.open(n.site.origin+"/callback?"+url.Values{"state": {state}, "code": {code}, "iss": {iss}}.Encode(), "")
+	answer := url.Values{"state": {state}, "code": {code}, "iss": {pick(w, []*provider{w.honest, w.rogue, n.provider}).Issuer}}
+	if w.chance(4) {
+		answer.Del("iss")
+	}
+	t := &tab{next: pick(w, []string{n.site.origin + "/callback", w.callbackOf(n.site)}) + "?" + answer.Encode(), lure: true}
+	if b.step(t) && strings.Contains(t.next, "handoff=") {
+		b.step(t)
+	}
+}
+
+// deceives: the attacker signs in as somebody who may not, with an answer that is
+// not whole, or by a password.
+func (w *world) deceives() {
+	c, s := pick(w, []*client{w.web, w.keyed}), w.anySite()
+	f, _ := c.begin(s, w.attacker)
+	f.prompt = "login"
+	t := &tab{next: s.origin + "/authorize?" + f.params().Encode(), by: pick(w, []string{"rogue", "rogue", "honest", "house"})}
+	switch t.by {
+	case "rogue":
+		w.rogue.plan(pick(w, spoils[wholeAnswers:]), false)
+	case "honest":
+		w.attacker.person = pick(w, []string{"attacker", "stranger", "colleague"})
+	}
+	for range 12 {
+		if u, err := url.Parse(t.next); err == nil && u.Path == "/callback" && w.chance(3) {
+			q := u.Query()
+			q.Del("iss")
+			u.RawQuery = q.Encode()
+			t.next = u.String()
+		}
+		if !w.attacker.step(t) {
+			break
+		}
+	}
+	w.rogue.plan("", false)
+	w.attacker.person = "attacker"
 }
 
 // plots: the rogue provider changes how it answers, and the attacker as whom
 // it is known.
 func (w *world) plots() {
 	w.rogue.plan(pick(w, spoils), w.chance(5))
-	w.attacker.person = pick(w, []string{"attacker", "attacker", "stranger", "victim-of-rogue"})
-	if w.attacker.person == "victim-of-rogue" {
-		w.attacker.person = "attacker"
-	}
+	w.attacker.person = pick(w, []string{"attacker", "attacker", "attacker", "stranger", "colleague"})
 }
 
 // asksBadly sends requests that are not whole.
@@ -573,21 +744,6 @@ func (w *world) asksBadly() {
 			return
 		}
 	}
-}
-
-// names addresses that only the inside has, as clients do.
-func (w *world) baits() {
-	host, _, _ := strings.Cut(w.bait.addr, ":")
-	port := strings.TrimPrefix(w.bait.addr, host)
-	address := "https://" + pick(w, []string{"127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "127.1", "0x7f000001", "2130706433", "0"}) + port + "/client.json?" + oauth2.GenerateVerifier()
-	s := w.anySite()
-	q := url.Values{"response_type": {"code"}, "client_id": {address}, "redirect_uri": {"https://evil." + domain + "/cb"}, "code_challenge_method": {"S256"},
-		"code_challenge": {oauth2.S256ChallengeFromVerifier("x")}, "state": {"x"}}
-	if w.chance(2) {
-		w.attacker.open(s.origin+"/authorize?"+q.Encode(), "")
-		return
-	}
-	w.post(s.origin+"/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {address}, "code": {"x"}, "code_verifier": {"x"}})
 }
 
 // registers clients that nobody should have.

@@ -37,7 +37,8 @@ type tab struct {
 	next string // the URL to open
 	at   string // the URL of the page
 	form *form
-	lure bool // somebody else's link began it
+	lure bool   // somebody else's link began it
+	by   string // the provider at which its person will sign in; empty: any
 }
 
 // A form is the first of a page that is posted.
@@ -46,6 +47,8 @@ type form struct {
 	hidden  url.Values
 	boxes   []string // of scope
 	choices []string // of provider
+	limits  []string // fields that hold a tool to an argument
+	asks    bool     // for a name and a password
 	text    string   // of the page
 }
 
@@ -158,7 +161,7 @@ func (b *browser) navigate(t *tab) bool {
 	if b.name == "victim" && !t.lure {
 		b.w.seen = append(b.w.seen, address)
 	}
-	if b.w.site(u.Host) != nil {
+	if b.w.site(u.Host) != nil || u.Host == b.w.callback {
 		return b.arrive(t, address, b.open(address, ""))
 	}
 	for _, p := range []*provider{b.w.honest, b.w.rogue} {
@@ -202,9 +205,16 @@ func (b *browser) submit(t *tab) bool {
 	case "/consent":
 		b.decide(t, data)
 	case "/signin":
+		if f.asks {
+			b.signsIn(data)
+			break
+		}
 		data.Set("provider", pick(b.w, f.choices))
-		if b.name == "victim" && b.w.rng.IntN(4) > 0 {
+		if b.name == "victim" && b.w.rng.IntN(3) > 0 {
 			data.Set("provider", "honest")
+		}
+		if t.by != "" {
+			data.Set("provider", t.by)
 		}
 	default:
 		return false
@@ -216,6 +226,15 @@ func (b *browser) submit(t *tab) bool {
 
 func (b *browser) decide(t *tab, data url.Values) {
 	f := t.form
+	limits := b.w.chance(2) && len(f.limits) > 0
+	for _, field := range f.limits {
+		if limits {
+			data.Set(field, limitedTo)
+		}
+	}
+	if req := b.w.requests.of[data.Get("r")]; req != nil {
+		req.edition, req.limited = editionOn(f.text), limits
+	}
 	data.Set("decision", "deny")
 	honest := !strings.Contains(f.text, "evil."+domain)
 	if b.name == "victim" && (!honest || t.lure && b.w.chance(2)) || b.w.chance(8) {
@@ -250,6 +269,11 @@ func (b *browser) ownCookies(kind string) []*cookie {
 	return out
 }
 
+// carries says whether the browser was given a request at a host.
+func (b *browser) carries(host, id string) bool {
+	return slices.ContainsFunc(b.ownCookies("r"), func(c *cookie) bool { return c.host == host && strings.HasSuffix(c.name, "-"+id) })
+}
+
 func readForm(body string) *form {
 	page, err := html.Parse(strings.NewReader(body))
 	if err != nil {
@@ -267,6 +291,10 @@ func readForm(body string) *form {
 			f.hidden.Add(name, value)
 		case n.Data == "input" && name == "scope":
 			f.boxes = append(f.boxes, value)
+		case n.Data == "input" && strings.HasPrefix(name, "only:"):
+			f.limits = append(f.limits, name)
+		case n.Data == "input" && attr(n, "type") == "password":
+			f.asks = true
 		case n.Data == "button" && name == "provider":
 			f.choices = append(f.choices, value)
 		}

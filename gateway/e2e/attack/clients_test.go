@@ -3,6 +3,7 @@
 package attack
 
 import (
+	"crypto/ecdsa"
 	"crypto/rand"
 	"encoding/json"
 	"net/http"
@@ -27,6 +28,7 @@ type client struct {
 	redirect string
 	honest   bool
 	secret   string
+	key      *ecdsa.PrivateKey
 	ids      map[string]string // by origin
 	pending  map[string]*flow  // by state
 	began    []*flow           // by the attacker, who knows its verifiers
@@ -56,6 +58,8 @@ type holding struct {
 func (w *world) newClients() {
 	w.web = w.newClient("web", "https://client."+domain+"/cb", "Notebook", true)
 	w.desk = w.newClient("desk", "http://127.0.0.1/cb", "Notebook", true)
+	w.keyed, w.mine = w.newKeyed(), w.newMine()
+	w.clients = append(w.clients, w.keyed, w.mine)
 	w.evil = w.newClient("evil", "https://evil."+domain+"/cb", hostile, false)
 	w.guest, _ = w.register(w.rogueSite, map[string]any{"client_name": "Guest", "redirect_uris": []string{guestRedirect}, "token_endpoint_auth_method": "none"})
 	w.portal = &client{w: w, name: "portal", redirect: "https://portal." + domain + "/cb", honest: true, secret: portalSecret, ids: map[string]string{}, pending: map[string]*flow{}}
@@ -153,9 +157,7 @@ func (c *client) redeem(f *flow, code string) {
 // token sends a request to the token endpoint, and keeps what it gets.
 func (c *client) token(s *site, b *browser, form url.Values, what string) *holding {
 	form.Set("client_id", c.ids[s.origin])
-	if c.secret != "" {
-		form.Set("client_secret", c.secret)
-	}
+	c.proves(s, form)
 	h, _ := c.w.exchange(s, form, c, b, what)
 	if h == nil {
 		return nil
@@ -180,9 +182,7 @@ func (c *client) refresh(h *holding) {
 
 func (c *client) refreshForm(h *holding) url.Values {
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {h.refresh}, "client_id": {c.ids[h.site.origin]}}
-	if c.secret != "" {
-		form.Set("client_secret", c.secret)
-	}
+	c.proves(h.site, form)
 	return form
 }
 

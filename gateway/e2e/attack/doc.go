@@ -2,8 +2,14 @@
 // among people and machines that may want to harm each other: a victim and an
 // attacker with a browser each, honest clients and a rogue one, honest MCP
 // servers and a rogue one at another host of the same gateway, an honest
-// identity provider and a rogue one, and somebody on the way who sees the URLs
-// of the victim.
+// identity provider and a rogue one, an honest publisher of client metadata
+// documents and a rogue one, and somebody on the way who sees the URLs of the
+// victim and finds old logs.
+//
+// All of them are in a network of their own, so that the program, as it is
+// built, finds public addresses to fetch documents from, and inside ones that it
+// must not. It takes Linux, ip of iproute2, and root or a kernel that gives
+// users such networks.
 //
 // Nothing is scripted. A seed decides who does what next, out of everything
 // that each of them can do, in any order and mixture; after every step the
@@ -20,5 +26,5 @@
 //	LONG=1 go test -tags e2e ./attack        a long walk, and all mutants
 //
 // ATTACK_SEED and ATTACK_STEPS repeat a walk; MUTANT picks mutants by a regular
-// expression of their names.
+// expression of their names, and MUTANT_REPORT is a file for what killed them.
 package attack

@@ -23,13 +23,15 @@ type move struct {
 
 func (w *world) moves() []move {
 	return []move{
-		{"begin", 8, w.begin}, {"go on", 40, w.goOn}, {"go back", 2, w.goBack}, {"use", 6, w.use}, {"refresh", 5, w.refreshes},
-		{"disconnect", 2, w.disconnects}, {"visit account", 1, w.visitAccount}, {"act on account", 2, w.acts}, {"lure", 5, w.lures},
-		{"see URL", 4, w.seesURL}, {"redeem", 8, w.redeems}, {"take over", 5, w.takesOver}, {"refresh elsewhere", 5, w.refreshesElsewhere},
-		{"show elsewhere", 5, w.showsElsewhere}, {"forge", 2, w.forges}, {"anonymous", 1, w.anonymous}, {"spoof", 4, w.spoofs}, {"name host", 2, w.namesHost},
-		{"smuggle tools", 3, w.smugglesTools}, {"stray", 3, w.strays}, {"provoke", 2, w.provokes}, {"join", 2, w.joins},
+		{"begin", 11, w.begin}, {"go on", 55, w.goOn}, {"go back", 2, w.goBack}, {"use", 6, w.use}, {"refresh", 5, w.refreshes},
+		{"disconnect", 2, w.disconnects}, {"visit account", 1, w.visitAccount}, {"act on account", 3, w.acts}, {"lure", 5, w.lures},
+		{"see URL", 4, w.seesURL}, {"redeem", 10, w.redeems}, {"take over", 5, w.takesOver}, {"refresh elsewhere", 5, w.refreshesElsewhere},
+		{"show elsewhere", 5, w.showsElsewhere}, {"forge", 4, w.forges}, {"anonymous", 1, w.anonymous}, {"spoof", 4, w.spoofs}, {"name host", 2, w.namesHost},
+		{"smuggle tools", 4, w.smugglesTools}, {"stray", 3, w.strays}, {"provoke", 2, w.provokes}, {"join", 3, w.joins},
 		{"send forms", 3, w.sendsForms}, {"plant", 2, w.plants}, {"rename", 3, w.renames}, {"return", 5, w.returns}, {"plot", 4, w.plots},
-		{"ask badly", 4, w.asksBadly}, {"bait", 1, w.baits}, {"register", 1, w.registers},
+		{"deceive", 7, w.deceives}, {"ask badly", 4, w.asksBadly}, {"bait", 2, w.baits}, {"register", 1, w.registers}, {"intercept", 2, w.intercepts},
+		{"publish", 2, w.publishes}, {"pose", 4, w.poses}, {"speak for", 3, w.speaksFor}, {"assert", 3, w.asserts}, {"ask for itself", 1, w.asksForItself},
+		{"dig", 1, w.digs}, {"change tool", 2, w.changesTool}, {"switch tool", 2, w.switchesTool}, {"overstep", 3, w.oversteps},
 	}
 }
 
@@ -151,7 +153,8 @@ func number(name string, otherwise int) int {
 func long() bool { return os.Getenv("LONG") != "" }
 
 // TestNoMixtureOfStepsBreaksAnInvariant lets everybody do anything, in any
-// order.
+// order: half of the steps where each host has its own callback, half where all
+// share one.
 func TestNoMixtureOfStepsBreaksAnInvariant(t *testing.T) {
 	steps := 6000
 	if long() {
@@ -159,7 +162,23 @@ func TestNoMixtureOfStepsBreaksAnInvariant(t *testing.T) {
 	}
 	steps = number("ATTACK_STEPS", steps)
 	seed := uint64(number("ATTACK_SEED", int(rand.Uint32())))
-	w := newWorld(t, must(t, product), seed)
+	happened := map[string]int{}
+	for name, oneCallback := range map[string]bool{"a callback for each": false, "one callback for all": true} {
+		t.Run(name, func(t *testing.T) {
+			for what, times := range walks(t, seed, steps/2, oneCallback) {
+				happened[what] += times
+			}
+		})
+	}
+	if steps >= 6000 && !t.Failed() {
+		everythingHappened(t, happened)
+	}
+}
+
+// walks explores the program as it is, and says what happened.
+func walks(t *testing.T, seed uint64, steps int, oneCallback bool) map[string]int {
+	t.Helper()
+	w := newWorld(t, must(t, product), seed, oneCallback)
 	k := w.explore(steps)
 	t.Logf("seed %d: %d steps, %d distinct states, %d distinct transitions", seed, k.steps, len(k.states), len(k.edges))
 	for _, what := range slices.Sorted(maps.Keys(w.said)) {
@@ -172,25 +191,24 @@ func TestNoMixtureOfStepsBreaksAnInvariant(t *testing.T) {
 		}
 		t.Fatalf("after %q: %s: %s", k.last, k.breached.invariant, k.breached.what)
 	}
-	w.everythingHappened(t, steps)
+	for _, s := range w.sites {
+		if steps >= 3000 && s.upstream.count() == 0 {
+			t.Errorf("nothing reached the MCP server of %s", s.name)
+		}
+	}
 	w.keepsSecrets(t)
+	return w.said
 }
 
 // everythingHappened: a walk in which nobody gets anywhere proves nothing.
-func (w *world) everythingHappened(t *testing.T, steps int) {
+func everythingHappened(t *testing.T, happened map[string]int) {
 	t.Helper()
-	if steps < 3000 {
-		return
-	}
 	for _, what := range []string{"a code is issued", "tokens are issued", "a tool is called", "a replay ends a grant", "a client ends a grant",
-		"a person ends a grant", "a client refuses a callback", "at the honest provider", "at the rogue provider", "a race for a code", "a session of somebody else is tried"} {
-		if w.said[what] == 0 {
+		"a person ends a grant", "a client refuses a callback", "at the honest provider", "at the rogue provider", "a race for a code", "a session of somebody else is tried",
+		"a person signs in with a password", "a document is not whole", "a relic is shown", "a tool that has changed is refused", "an argument is refused",
+		"an assertion is redeemed", "an answer is handed over", "a handoff is intercepted"} {
+		if happened[what] == 0 {
 			t.Errorf("it never happened that %s", what)
-		}
-	}
-	for _, s := range w.sites {
-		if s.upstream.count() == 0 {
-			t.Errorf("nothing reached the MCP server of %s", s.name)
 		}
 	}
 }

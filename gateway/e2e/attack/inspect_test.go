@@ -82,7 +82,7 @@ func (w *world) inspectRedirect(r *http.Request, a *answer, s *site) {
 			return
 		}
 	}
-	clientID := r.URL.Query().Get("client_id")
+	clientID, registered := r.URL.Query().Get("client_id"), false
 	if r.URL.Path != "/authorize" {
 		req := w.outcome(r, w.attacker).request
 		if req == nil {
@@ -90,8 +90,10 @@ func (w *world) inspectRedirect(r *http.Request, a *answer, s *site) {
 			return
 		}
 		clientID = req.clientID
+		// Its person has read where it goes, whatever a document says since.
+		registered = r.URL.Path != "/consent" && sameBut(req.redirect, to)
 	}
-	if !w.mayReturn(clientID, s, to) {
+	if !registered && !w.mayReturn(clientID, s, to) {
 		w.breaks("no redirect that was not registered", "%s leads to %s", r.URL.Path, to)
 	}
 	early := a.to.Query().Get("error") != "" && r.Method == http.MethodGet && r.URL.Path != "/callback"
@@ -109,7 +111,11 @@ var neverRedirects = []string{"javascript:", "data:", "file:", "vbscript:", "blo
 // registered are the redirect URIs of a client at a host.
 func (w *world) registered(clientID string, s *site) []string {
 	for _, c := range w.clients {
-		if c.ids[s.origin] == clientID {
+		switch {
+		case c.ids[s.origin] != clientID:
+		case c == w.mine:
+			return w.listed
+		default:
 			return []string{c.redirect}
 		}
 	}
@@ -122,15 +128,19 @@ func (w *world) registered(clientID string, s *site) []string {
 // mayReturn says whether an address is a registered one, parameters and the
 // port of a loopback one aside.
 func (w *world) mayReturn(clientID string, s *site, address string) bool {
-	u, err := url.Parse(address)
-	if err != nil {
+	return slices.ContainsFunc(w.registered(clientID, s), func(registered string) bool { return sameBut(registered, address) })
+}
+
+// sameBut compares two addresses, parameters and the port of a loopback one
+// aside.
+func sameBut(registered, address string) bool {
+	reg, err1 := url.Parse(registered)
+	u, err2 := url.Parse(address)
+	if err1 != nil || err2 != nil {
 		return false
 	}
-	return slices.ContainsFunc(w.registered(clientID, s), func(registered string) bool {
-		reg, err := url.Parse(registered)
-		sameHost := u.Host == reg.Host || reg.Hostname() == "127.0.0.1" && u.Hostname() == reg.Hostname()
-		return err == nil && u.Scheme == reg.Scheme && sameHost && u.Path == reg.Path && u.User == nil
-	})
+	sameHost := u.Host == reg.Host || reg.Hostname() == "127.0.0.1" && u.Hostname() == reg.Hostname()
+	return u.Scheme == reg.Scheme && sameHost && u.Path == reg.Path && u.User == nil
 }
 
 // inspectPage: what is shown under our name is ours, and nobody frames it, runs

@@ -26,6 +26,8 @@ type request struct {
 	prompt                            string
 	shown                             bool // its person pressed Allow on a page
 	ticked                            []string
+	edition                           int  // of the tools on the page
+	limited                           bool // its person held a tool to an argument
 }
 
 // An attempt is a sign-in under way at a provider.
@@ -43,6 +45,8 @@ type codeState struct {
 	browser *browser
 	verify  string   // the challenge
 	may     []string // the scopes that its person has allowed so far
+	edition int      // of the tools that it is for; -1: whatever they are
+	limited bool
 	spent   bool
 	family  *family
 }
@@ -61,6 +65,8 @@ type family struct {
 	holder            *client
 	request           *request
 	may               []string // of the code
+	edition           int      // of the code
+	limited           bool
 	current, previous string
 	older             []string
 	ended             bool
@@ -82,6 +88,7 @@ type prospect struct {
 	site    *site
 	form    url.Values // query or body
 	request *request
+	carried bool     // the browser was given the request
 	attempt *attempt // for which an answer of a provider would be good
 	hits    int      // at the providers' token endpoints so far
 }
@@ -101,19 +108,23 @@ func (w *world) outcome(r *http.Request, b *browser) *prospect {
 	}
 	id := p.form.Get("r")
 	if r.URL.Path == "/callback" {
+		if answer := w.handed[p.form.Get("handoff")]; answer != nil {
+			p.form = answer
+		}
 		state := p.form.Get("state")
 		id, _, _ = strings.Cut(state, ".")
 		if a := w.states.of[state]; a != nil && !a.over && a.browser == b && a.site == p.site {
 			p.attempt = a
 		}
 	}
-	p.request = w.requests.of[id]
+	p.request, p.carried = w.requests.of[id], b.carries(r.URL.Host, id)
 	return p
 }
 
 // judge compares an answer with what the request could lead to.
 func (w *world) judge(p *prospect, a *answer) {
 	if p.site == nil {
+		w.judgeHandoff(p, a)
 		return
 	}
 	w.judgeOrigin(p, a)
@@ -131,6 +142,9 @@ func (w *world) judge(p *prospect, a *answer) {
 	}
 	if code := a.to.Query().Get("code"); code != "" && a.to.Host != p.site.host {
 		w.judgeCode(p, code)
+	}
+	if a.to.Path == "/consent" && p.request != nil { // its person is asked again
+		p.request.shown, p.request.ticked = false, nil
 	}
 	for _, provider := range []*provider{w.honest, w.rogue} {
 		if strings.HasPrefix(a.to.String(), provider.Issuer) {
@@ -200,6 +214,8 @@ func (w *world) judgeConsent(p *prospect, a *answer) {
 		w.breaks("no consent of another browser", "%s answers for the request of %s", p.b, p.request.browser)
 	case p.request.site != p.site:
 		w.breaks("no consent of another host", "%s shows the request of %s", p.site.name, p.request.site.name)
+	case !w.mayReturn(p.request.clientID, p.site, p.request.redirect):
+		w.breaks("no redirect that was not registered", "%s is on the page, and its client does not name it anymore", p.request.redirect)
 	case p.r.Method == http.MethodPost && p.form.Get("decision") == "allow" && a.to != nil:
 		p.request.shown = true
 		scopes := p.form["scope"]
@@ -236,17 +252,25 @@ func (w *world) judgeSession(p *prospect, a *answer) {
 		if !strings.Contains(c.Name, "mcp-oauth2-proxy-s-") || c.Value == "" {
 			continue
 		}
+		w.judgeFresh(p, c)
+		if p.r.URL.Path == "/signin" && p.carried && p.form.Has("username") {
+			w.judgePassword(p)
+			continue
+		}
 		if p.r.URL.Path != "/callback" || p.attempt == nil {
 			w.breaks("no session without a sign-in", "%s begins one for %s", p.r.URL.Path, p.b)
 			continue
+		}
+		if p.form.Get("iss") == "" {
+			w.breaks("no sign-in by an answer that names nobody", "%s is signed in", p.b)
 		}
 		who := p.attempt.provider.whose(p.form.Get("code"))
 		p.b.signedIn[p.site] = p.attempt.provider.name + ":" + who
 		switch {
 		case spoiled != "":
 			w.breaks("no sign-in by a bad answer: "+spoiled, "%s is signed in", p.b)
-		case p.attempt.provider == w.honest && who == "stranger":
-			w.breaks("nobody enters who may not", "a stranger is signed in")
+		case p.attempt.provider == w.honest && (who == "stranger" || who == "colleague" && p.site.strict):
+			w.breaks("nobody enters who may not", "the %s is signed in at %s", who, p.site.name)
 		}
 	}
 }
@@ -266,9 +290,14 @@ func (w *world) judgeCode(p *prospect, code string) {
 	if req.client == nil { // the guest: nobody is there to redeem it
 		return
 	}
+	key := w.tickKey(p.b.signedIn[p.site], req.clientID, req.site)
 	if req.shown { // from now on it is remembered
-		key := w.tickKey(p.b.signedIn[p.site], req.clientID, req.site)
 		w.ticked[key] = append(w.ticked[key], req.ticked...)
+		w.editions[key], w.limits[key] = req.edition, req.limited
+	}
+	edition, limited := w.editions[key], w.limits[key]
+	if req.client == w.portal && !req.shown {
+		edition, limited = -1, false
 	}
 	asksAgain := slices.Contains(strings.Fields(req.prompt), "consent")
 	switch {
@@ -278,13 +307,13 @@ func (w *world) judgeCode(p *prospect, code string) {
 	case req.client == w.desk:
 		w.breaks("no grant without the page", "a client on the computer is believed to be who it says")
 	case req.client == w.portal:
-	case len(w.ticked[w.tickKey(p.b.signedIn[p.site], req.clientID, req.site)]) == 0:
+	case len(w.ticked[key]) == 0:
 		w.breaks("no grant without the page", "%s of %s was never allowed", req.client.name, p.b)
 	}
 	if w.codes.of[code] != nil {
 		w.breaks("every code is new", "a code is issued twice")
 	}
-	w.codes.put(code, &codeState{request: req, browser: p.b, verify: req.challenge, may: w.allowed(p.b.signedIn[p.site], req)})
+	w.codes.put(code, &codeState{request: req, browser: p.b, verify: req.challenge, may: w.allowed(p.b.signedIn[p.site], req), edition: edition, limited: limited})
 	w.said["a code is issued"]++
 }
 
@@ -309,19 +338,26 @@ func (w *world) judgeAttempt(p *prospect, at *provider, q url.Values) {
 // exchange sends a form to the token endpoint and judges what comes of it. The
 // holder is who gets the tokens: a client, in the session of a browser.
 func (w *world) exchange(s *site, form url.Values, holder *client, b *browser, shown string) (*holding, *answer) {
+	proven := w.proven(s, form)
 	a := w.post(s.origin+"/token", form)
-	w.secrets = append(w.secrets, shown)
+	w.secrets = append(w.secrets, shown, form.Get("client_assertion"))
 	var got struct {
 		Access  string `json:"access_token"`
 		Refresh string `json:"refresh_token"`
 		Scope   string `json:"scope"`
 	}
 	if a.status != http.StatusOK || json.Unmarshal([]byte(a.body), &got) != nil || got.Access == "" {
-		w.refused(s, form)
+		// Where a document could not be fetched, nobody was refused.
+		if proven && ownResource(s, form) && a.status == http.StatusBadRequest {
+			w.refused(s, form)
+		}
 		return nil, a
 	}
-	if form.Get("client_id") == "portal" && form.Get("client_secret") != portalSecret {
-		w.breaks("no client without its secret", "the portal's secret is %q", form.Get("client_secret"))
+	if !proven {
+		w.breaks("no client without its secret", "%s: %q %q", form.Get("client_id"), form.Get("client_secret"), form.Get("client_assertion"))
+	}
+	if !ownResource(s, form) {
+		w.breaks("no token for another host", "%s gives one for %s", s.name, form.Get("resource"))
 	}
 	var f *family
 	switch form.Get("grant_type") {
@@ -329,6 +365,8 @@ func (w *world) exchange(s *site, form url.Values, holder *client, b *browser, s
 		f = w.judgeRedemption(s, form, holder, b)
 	case "refresh_token":
 		f = w.judgeRefresh(s, form, got.Refresh)
+	case jwtBearer:
+		f = w.judgeAssertion(s, form)
 	}
 	if f == nil {
 		w.breaks("no token for nothing", "%s gives tokens for %v", s.name, form.Get("grant_type"))
@@ -349,6 +387,12 @@ func (w *world) exchange(s *site, form url.Values, holder *client, b *browser, s
 	w.judgeToken(s, form, holder, b, got.Access, got.Scope, f)
 	w.said["tokens are issued"]++
 	return &holding{client: holder, site: s, browser: b, access: got.Access, refresh: got.Refresh}, a
+}
+
+// ownResource says whether a form asks for nothing that is elsewhere.
+func ownResource(s *site, form url.Values) bool {
+	resource := form.Get("resource")
+	return resource == "" || strings.HasPrefix(resource, s.origin+"/")
 }
 
 // fits says whether a redemption is the one that a code was issued for.
@@ -380,7 +424,7 @@ func (w *world) judgeRedemption(s *site, form url.Values, holder *client, b *bro
 		w.breaks("no code twice", "a code is redeemed again")
 	}
 	c.spent = true
-	c.family = &family{site: s, clientID: form.Get("client_id"), browser: b, holder: holder, request: c.request, may: c.may}
+	c.family = &family{site: s, clientID: form.Get("client_id"), browser: b, holder: holder, request: c.request, may: c.may, edition: c.edition, limited: c.limited}
 	w.families = append(w.families, c.family)
 	return c.family
 }
@@ -417,21 +461,17 @@ func (w *world) familyOf(refresh string) *family {
 func (w *world) refused(s *site, form url.Values) {
 	switch form.Get("grant_type") {
 	case "authorization_code":
-		if c := w.codes.of[form.Get("code")]; c != nil && c.spent && c.fits(s, form) == "" && w.authenticated(form) {
+		if c := w.codes.of[form.Get("code")]; c != nil && c.spent && c.fits(s, form) == "" {
 			c.family.end()
 			w.said["a replay ends a grant"]++
 		}
 	case "refresh_token":
 		f := w.familyOf(form.Get("refresh_token"))
-		if f != nil && f.site == s && f.clientID == form.Get("client_id") && slices.Contains(f.older, form.Get("refresh_token")) && form.Get("scope") == "" && w.authenticated(form) {
+		if f != nil && f.site == s && f.clientID == form.Get("client_id") && slices.Contains(f.older, form.Get("refresh_token")) && form.Get("scope") == "" {
 			f.end()
 			w.said["a replay ends a grant"]++
 		}
 	}
-}
-
-func (w *world) authenticated(form url.Values) bool {
-	return form.Get("client_id") != "portal" || form.Get("client_secret") == portalSecret
 }
 
 // judgeToken: who may hold it, for whom, for what.
@@ -476,8 +516,10 @@ func (w *world) allowed(subject string, req *request) []string {
 // anybody.
 func (w *world) personOf(subject string) (person string, known bool) {
 	switch {
-	case subject == "honest:victim", subject == "honest:attacker":
-		return strings.TrimPrefix(subject, "honest:"), true
+	case subject == "honest:victim", subject == "house:victim":
+		return "victim", true
+	case subject == "honest:attacker", subject == "house:attacker", subject == "honest:colleague":
+		return "attacker", true
 	case strings.HasPrefix(subject, "rogue:"):
 		return "", true
 	}

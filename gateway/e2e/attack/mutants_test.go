@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // apply writes the changed copies of a mutant's files, and the overlay that
@@ -93,6 +94,7 @@ func TestTheAttackerBreaksEveryMutant(t *testing.T) {
 	if len(few) == 0 {
 		t.Fatal("no such mutant")
 	}
+	var all time.Duration
 	table := make([]string, len(few))
 	for i, m := range few {
 		t.Run(m.name, func(t *testing.T) {
@@ -100,22 +102,26 @@ func TestTheAttackerBreaksEveryMutant(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			began := time.Now()
 			name := fmt.Sprint("mutant-", i)
 			bin, err := build(name, overlay)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer func() { _ = os.Remove(bin) }() // they are large
-			w := newWorld(t, bin, seed)
+			w := newWorld(t, bin, seed, strings.HasPrefix(m.name, "handoff:"))
 			k := w.explore(number("ATTACK_STEPS", 20000))
 			if k.breached == nil {
 				t.Fatalf("it lives after %d steps, %d states (seed %d)", k.steps, len(k.states), seed)
 			}
-			table[i] = fmt.Sprintf("| %s | %s | %s | %d |", m.name, k.breached.invariant, k.last, k.steps)
+			took := time.Since(began)
+			all += took
+			table[i] = fmt.Sprintf("| %s | %s | %s | %d | %.1f |", m.name, k.breached.invariant, k.last, k.steps, took.Seconds())
 			t.Logf("%s: %s (by %q, after %d steps)", k.breached.invariant, k.breached.what, k.last, k.steps)
 		})
 	}
-	report := fmt.Sprintf("| mutant | what breaks | by | after steps |\n|---|---|---|---|\n%s\n%d of %d mutants, seed %d", strings.Join(table, "\n"), len(few), len(mutants), seed)
+	report := fmt.Sprintf("| mutant | what breaks | by | after steps | seconds |\n|---|---|---|---|---|\n%s\n\n%d of %d mutants, seed %d, %.1f s each",
+		strings.Join(table, "\n"), len(few), len(mutants), seed, all.Seconds()/float64(len(few)))
 	t.Log("\n" + report)
 	if file := os.Getenv("MUTANT_REPORT"); file != "" {
 		if err := os.WriteFile(file, []byte(report+"\n"), 0o600); err != nil {

@@ -19,9 +19,9 @@ func (w *world) begin() {
 	if len(b.tabs) > 5 {
 		b.tabs = b.tabs[1:]
 	}
-	c := pick(w, []*client{w.web, w.web, w.desk, w.portal})
+	c := pick(w, []*client{w.web, w.web, w.desk, w.portal, w.keyed})
 	if b == w.attacker && w.chance(3) {
-		c = w.evil
+		c = pick(w, []*client{w.evil, w.mine})
 	}
 	_, address := c.begin(w.anySite(), b)
 	b.tabs = append(b.tabs, &tab{next: address})
@@ -59,7 +59,7 @@ func (w *world) goBack() {
 // use: a client calls a tool for somebody.
 func (w *world) use() {
 	if h := pick(w, w.holdings(w.anybody())); h != nil {
-		a := w.call(h.site, h.access, callBody(pick(w, []string{"read", "write", "wipe"})))
+		a := w.call(h.site, h.access, callBody(pick(w, []string{"read", "write", "wipe", unlisted})))
 		if a.status == http.StatusOK {
 			w.said["a tool is called"]++
 		}
@@ -79,17 +79,17 @@ func (w *world) disconnects() {
 	if h == nil || !w.chance(3) {
 		return
 	}
-	w.revoke(h.site, h.client.ids[h.site.origin], h.client.secret, pick(w, []string{h.access, h.refresh}))
+	w.revoke(h.site, h.client, pick(w, []string{h.access, h.refresh}))
 }
 
 // revoke sends a token to be ended, and notes what ends.
-func (w *world) revoke(s *site, clientID, secret, token string) {
+func (w *world) revoke(s *site, c *client, token string) {
+	clientID := c.ids[s.origin]
 	form := url.Values{"client_id": {clientID}, "token": {token}}
-	if secret != "" {
-		form.Set("client_secret", secret)
-	}
+	c.proves(s, form)
+	proven := w.proven(s, form)
 	a := w.post(s.origin+"/revoke", form)
-	if a.status != http.StatusOK || !w.authenticated(form) {
+	if a.status != http.StatusOK || !proven {
 		return
 	}
 	f := w.familyOf(token)
@@ -130,8 +130,11 @@ func (w *world) visitAccount() {
 // acts: somebody ends connections, or signs out. What ends is theirs.
 func (w *world) acts() {
 	b, s := w.anybody(), w.anySite()
-	if !w.chance(4) {
+	if !w.chance(2) {
 		return
+	}
+	if at := pick(w, slices.DeleteFunc(slices.Clone(w.families), func(f *family) bool { return f.ended || f.browser != b })); at != nil {
+		s = at.site // where there is something to end
 	}
 	action := pick(w, []string{"end-all", "sign-out", "end-all", "sign-in"})
 	session := slices.Clone(b.ownCookies("s"))
@@ -191,9 +194,9 @@ func (w *world) lures() {
 	var address string
 	switch w.rng.IntN(4) {
 	case 0:
-		_, address = w.evil.begin(w.anySite(), w.attacker)
+		_, address = pick(w, []*client{w.evil, w.mine}).begin(w.anySite(), w.attacker)
 	case 1: // an honest client's, but the attacker's session there
-		_, address = pick(w, []*client{w.web, w.desk, w.portal}).begin(w.anySite(), w.attacker)
+		_, address = pick(w, []*client{w.web, w.desk, w.portal, w.keyed}).begin(w.anySite(), w.attacker)
 	case 2:
 		if t := pick(w, w.attacker.tabs); t != nil {
 			address = strings.TrimSpace(t.next + t.at)
@@ -202,7 +205,7 @@ func (w *world) lures() {
 			}
 		}
 	case 3: // with an address of the attacker's put in
-		f, _ := pick(w, []*client{w.web, w.portal}).begin(w.anySite(), w.attacker)
+		f, _ := pick(w, []*client{w.web, w.portal, w.keyed}).begin(w.anySite(), w.attacker)
 		q := f.params()
 		q.Set("redirect_uri", pick(w, []string{"https://evil." + domain + "/cb", f.client.redirect + ".evil." + domain, f.client.redirect + "/../../evil", "https://client." + domain + "@evil." + domain + "/cb"}))
 		address = f.site.origin + "/authorize?" + q.Encode()

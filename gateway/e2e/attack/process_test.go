@@ -57,8 +57,10 @@ func (o *text) String() string {
 	return o.b.String()
 }
 
-// serve starts a build with the configuration and waits until it is ready.
-func serve(t testing.TB, bin string, conf settings) *gateway {
+// serve starts a build with the configuration and waits until it is ready. It
+// believes the servers of those who are in roots, and finds what before has left
+// in the file of its store.
+func serve(t testing.TB, bin string, conf settings, roots string, before func(store string)) *gateway {
 	t.Helper()
 	dir := t.TempDir()
 	admin := freeAddr(t)
@@ -67,7 +69,9 @@ func serve(t testing.TB, bin string, conf settings) *gateway {
 	server["adminSocket"] = filepath.Join(dir, "admin.sock")
 	g := &gateway{out: &text{}, done: make(chan struct{}), audit: filepath.Join(dir, "audit.log")}
 	conf["audit"] = settings{"path": g.audit}
-	conf["store"] = settings{"url": "bolt://" + filepath.Join(dir, "state.db")}
+	state := filepath.Join(dir, "state.db")
+	before(state)
+	conf["store"] = settings{"url": "bolt://" + state}
 	file := filepath.Join(dir, "config.yaml")
 	b, err := json.Marshal(conf)
 	if err != nil {
@@ -77,6 +81,7 @@ func serve(t testing.TB, bin string, conf settings) *gateway {
 		t.Fatal(err)
 	}
 	g.cmd = exec.Command(bin, "serve", "--config", file)
+	g.cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+roots)
 	g.cmd.Stdout, g.cmd.Stderr = g.out, g.out
 	if err := g.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -140,7 +145,7 @@ func certificate(t testing.TB, names ...string) (certFile, keyFile string, belie
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "attack"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), DNSNames: names,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, net.ParseIP(honestAddr), net.ParseIP(rogueAddr)},
 		IsCA:        true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}

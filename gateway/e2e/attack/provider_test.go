@@ -33,8 +33,11 @@ type provider struct {
 	used   string            // how the last answer was spoiled
 }
 
-// What the rogue provider does to its answers.
-var spoils = []string{"", "", "", "nonce", "no nonce", "aud", "iss", "forged", "changed", "none", "hs256", "expired", "azp", "userinfo", "unverified"}
+// What the rogue provider does to its answers; now and then nothing.
+var spoils = []string{"", "", "", "nonce", "no nonce", "aud", "iss", "forged", "changed", "none", "hs256", "expired", "azp", "audiences", "no sub", "domain", "userinfo", "unverified"}
+
+// wholeAnswers are the first of these.
+const wholeAnswers = 3
 
 func newProvider(t testing.TB, w *world, name string) *provider {
 	t.Helper()
@@ -61,7 +64,7 @@ func (p *provider) settings() settings {
 	s := settings{"id": p.name, "name": "oidc", "displayName": "The " + p.name + " provider", "issuerURL": p.Issuer,
 		"clientID": idptest.ClientID, "clientSecret": idptest.ClientSecret}
 	if p.name == "honest" {
-		s["allowedUsers"] = []string{"victim@example.com", "attacker@example.com"}
+		s["allowedUsers"] = []string{"victim@example.com", "attacker@example.com", "colleague@example.com"}
 	} else {
 		s["allowedEmailDomains"] = []string{`example\.com`}
 	}
@@ -105,6 +108,9 @@ func (p *provider) answers(rw http.ResponseWriter, r *http.Request) bool {
 func (p *provider) tweak(a *idptest.Answer) {
 	if p.name == "honest" {
 		a.Claims["groups"] = []string{"people"}
+		if a.Claims["sub"] == "stranger" { // who may call themselves what they like
+			a.Claims["preferred_username"] = "victim@example.com"
+		}
 		return
 	}
 	p.mu.Lock()
@@ -132,6 +138,12 @@ func (p *provider) tweak(a *idptest.Answer) {
 		a.Claims["exp"], a.Claims["iat"] = 1000000300, 1000000000
 	case "azp":
 		a.Claims["azp"] = "another-client"
+	case "audiences":
+		a.Claims["aud"] = []string{idptest.ClientID, "another-client"}
+	case "no sub":
+		a.Claims["sub"] = ""
+	case "domain":
+		a.Claims["email"] = "victim@example.com.evil." + domain
 	case "userinfo":
 		for _, name := range []string{"email", "email_verified", "preferred_username", "groups"} {
 			delete(a.Claims, name)

@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,11 +19,15 @@ import (
 	"mcp-oauth2-proxy/routing/routingtest"
 )
 
+// unlisted is a tool that no MCP server tells of.
+const unlisted = "hidden"
+
 // Words that only an outsider uses. Where they turn up they came from outside.
 const (
 	outsider = "outsider-value"
 	element  = "attackermark" // of a page in which somebody else's text became markup
-	hostile  = "\u202e<" + element + " onclick=x>'\"&\u200bfree text"
+	markup   = "<" + element + " onclick=x>'\"&"
+	hostile  = "\u202e" + markup + "\u200bfree text"
 )
 
 // An upstream is an MCP server behind the gateway. It judges every request that
@@ -36,6 +42,8 @@ type upstream struct {
 	heard    []string          // the tokens that it was sent
 	sessions map[string]string // id → subject
 	nasty    string            // how the rogue one answers next
+	edition  int               // of a tool that the rogue one changes
+	told     int               // of which a client was told
 }
 
 func newUpstream(t testing.TB, w *world, s *site) *upstream {
@@ -54,7 +62,32 @@ func newUpstream(t testing.TB, w *world, s *site) *upstream {
 		o.Scopes = append(o.Scopes, routingtest.Scope{Name: name, Description: description, Tools: s.scopes[name]})
 	}
 	u.Server = routingtest.New(t, o)
+	if s.name == "notes" {
+		u.AddTool(limitedTool())
+	}
 	return u
+}
+
+// change makes another tool of the one that writes.
+func (u *upstream) change() {
+	u.mu.Lock()
+	u.edition++
+	text := fmt.Sprint(editionMark, u.edition)
+	u.mu.Unlock()
+	u.AddTool(routingtest.Tool{Name: "write", Description: text})
+}
+
+const editionMark = "Writes, in edition "
+
+// editionOn is the edition of that tool on a page, which may tell of an earlier
+// one too; 0: none is said.
+func editionOn(page string) (latest int) {
+	for _, rest := range strings.Split(page, editionMark)[1:] {
+		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
+		n, _ := strconv.Atoi(rest[:digits])
+		latest = max(latest, n)
+	}
+	return latest
 }
 
 // judge holds a request against what was granted. The gateway's own questions
@@ -72,6 +105,9 @@ func (u *upstream) judge(rw http.ResponseWriter, r *http.Request) bool {
 	u.reached++
 	nasty := u.nasty
 	u.nasty = ""
+	if bytes.Contains(body, []byte(`"tools/list"`)) {
+		u.told = u.edition
+	}
 	u.mu.Unlock()
 	u.tools(r, body)
 	if u.session(rw, r, body, sub) || u.answersNastily(rw, nasty) {
@@ -95,6 +131,9 @@ func (u *upstream) headers(r *http.Request) {
 				u.breaks("no cookie of ours leaves", "the MCP server gets %q", v)
 			}
 		}
+	}
+	if from := r.Header.Values("X-Forwarded-For"); len(from) != 1 || from[0] != "127.0.0.1" {
+		u.breaks("no identity from outside", "X-Forwarded-For is %q", from)
 	}
 	if r.Header.Get("X-Forwarded-Host") != u.site.host {
 		u.breaks("no identity from outside", "X-Forwarded-Host is %q at %s", r.Header.Get("X-Forwarded-Host"), u.site.host)
@@ -156,18 +195,44 @@ func (u *upstream) token(r *http.Request, sub string) {
 // tools: no reading of the body names a tool that no granted scope covers.
 func (u *upstream) tools(r *http.Request, body []byte) {
 	granted := strings.Fields(r.Header.Get("X-Forwarded-Access-Scopes"))
-	for tool := range toolsIn(body) {
+	found := toolsIn(body)
+	if name := r.Header.Get("Mcp-Name"); name != "" && r.Header.Get("Mcp-Method") == "tools/call" { // some read no further
+		found[name] = true
+	}
+	for tool := range found {
+		if tool == unlisted && !u.site.strict {
+			continue
+		}
 		covered := slices.ContainsFunc(granted, func(s string) bool { return slices.Contains(u.site.scopes[s], tool) })
 		if !covered {
 			u.breaks("no tool beyond the scopes", "%q may %v, and calls %s: %s", r.Header.Get("X-Forwarded-User"), granted, tool, body)
 		}
+	}
+	if found["write"] {
+		u.consented(r, body)
+	}
+}
+
+// consented: a tool that has changed since its person saw it is not called once
+// a client was told of the change; before, nobody calls another than was seen.
+func (u *upstream) consented(r *http.Request, body []byte) {
+	raw, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	u.w.mu.Lock()
+	t := u.w.tokens[raw]
+	u.w.mu.Unlock()
+	u.limited(t, body)
+	u.mu.Lock()
+	told := u.told
+	u.mu.Unlock()
+	if t != nil && t.family.edition >= 0 && t.family.edition < told {
+		u.breaks("no tool but as it was on the page", "edition %d is called, and on the page was %d", told, t.family.edition)
 	}
 }
 
 // toolsIn names every tool that some reader could find in a body.
 func toolsIn(body []byte) map[string]bool {
 	found := map[string]bool{}
-	for _, tool := range []string{"read", "write", "wipe"} {
+	for _, tool := range []string{"read", "write", "wipe", unlisted} {
 		if bytes.Contains(body, []byte(`"`+tool+`"`)) && bytes.Contains(body, []byte("tools")) {
 			found[tool] = true
 		}

@@ -31,21 +31,33 @@ type world struct {
 
 	sites            []*site // notes, tasks, rogue
 	notes, rogueSite *site
+	callback         string // the host to which providers send everybody back; empty: each to its own
 	honest, rogue    *provider
 	victim, attacker *browser
 	clients          []*client
 	web, desk        *client // honest, of people
 	portal           *client // honest, configured by the operator, with a secret
+	keyed            *client // honest, with a key, known by its document
 	evil             *client
-	guest            string // the id of a client that only the rogue host knows
+	mine             *client // the attacker's, known by a document that changes
+	guest            string  // the id of a client that only the rogue host knows
 	bait             *bait
+	press, rogues    *publisher // of documents
+	issuer           *issuer    // of assertions
+	listed           []string   // where the document of mine lets answers go
+	relics           []relic    // of an earlier life
 
 	requests ledger[*request]       // by the id in r
 	states   ledger[*attempt]       // by the state that the gateway gave to a provider
+	handed   map[string]url.Values  // what a provider answered, by the code that hands it over
 	ticked   map[string][]string    // account, client and host → every scope that was ticked
 	tokens   map[string]*tokenState // access tokens, as received
 	families []*family
 	codes    ledger[*codeState]
+	proofs   ledger[*proof]  // assertions of the client with a key
+	editions map[string]int  // account, client and host → of the tools that were last on the page
+	limits   map[string]bool // account, client and host → a tool was held to an argument
+	sessions map[string]bool
 	seen     []string // the URLs of the victim's own flows, for who is on the way
 	secrets  []string // what must be in no log
 
@@ -78,6 +90,7 @@ func (w *world) breach() *breach {
 type site struct {
 	name, host, origin string
 	bare               bool // its MCP server gets no Authorization
+	strict             bool // not everybody whom a provider lets in may enter, and no tool is open that no scope covers
 	upstream           *upstream
 	scopes             map[string][]string // scope → tools
 }
@@ -93,9 +106,9 @@ func (s *site) scopeNames() []string {
 
 const domain = "example.test"
 
-// newWorld starts a build of the program with three MCP servers and two
-// identity providers.
-func newWorld(t testing.TB, bin string, seed uint64) *world {
+// newWorld starts a build of the program with three MCP servers, two identity
+// providers and passwords of its own.
+func newWorld(t testing.TB, bin string, seed uint64, oneCallback bool) *world {
 	t.Helper()
 	addr := freeAddr(t)
 	_, port, err := net.SplitHostPort(addr)
@@ -104,9 +117,10 @@ func newWorld(t testing.TB, bin string, seed uint64) *world {
 	}
 	w := &world{
 		tb: t, rng: rand.New(rand.NewPCG(seed, 12)), port: port,
-		ticked: map[string][]string{}, tokens: map[string]*tokenState{}, said: map[string]int{}, marks: map[*site]string{},
+		ticked: map[string][]string{}, editions: map[string]int{}, tokens: map[string]*tokenState{}, said: map[string]int{}, marks: map[*site]string{},
+		handed: map[string]url.Values{}, sessions: map[string]bool{}, limits: map[string]bool{},
 	}
-	cert, key, believed, pair := certificate(t, "notes."+domain, "tasks."+domain, "rogue."+domain, "localhost")
+	cert, key, believed, pair := certificate(t, "notes."+domain, "tasks."+domain, "rogue."+domain, "callback."+domain, "localhost")
 	w.transport = &http.Transport{
 		TLSClientConfig: &stdtls.Config{RootCAs: believed},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -116,18 +130,35 @@ func newWorld(t testing.TB, bin string, seed uint64) *world {
 	}
 	t.Cleanup(w.transport.CloseIdleConnections)
 	w.notes = w.newSite(t, "notes")
-	w.newSite(t, "tasks").bare = true
+	tasks := w.newSite(t, "tasks")
+	tasks.bare, tasks.strict = true, true
 	w.rogueSite = w.newSite(t, "rogue")
 	w.honest, w.rogue = newProvider(t, w, "honest"), newProvider(t, w, "rogue")
 	w.rogue.evil = true
 	w.bait = newBait(t, w, pair)
+	w.issuer = newIssuer(t)
+	w.press, w.rogues = newPublisher(t, honestAddr, pair), newPublisher(t, rogueAddr, pair)
 	var hosts []settings
 	for _, s := range w.sites {
 		h := settings{"host": s.host, "name": "The " + s.name, "endpoint": s.upstream.URL, "paths": []string{"/mcp"}}
 		if s.bare {
 			h["authorization"] = "none"
 		}
+		if s.strict {
+			h["allow"] = settings{"users": []string{"victim@example.com", "attacker@example.com"}}
+			h["unscopedTools"] = "deny"
+		}
 		hosts = append(hosts, h)
+	}
+	proxy := settings{
+		"hosts": hosts,
+		"clients": append(asserted(),
+			settings{"clientID": "portal", "clientSecret": portalSecret, "name": "Portal", "redirectURIs": []string{"https://portal." + domain + "/cb"}},
+			settings{"clientID": "robot", "clientSecret": portalSecret + "s-robot", "name": "Robot", "grants": []string{"client_credentials"}}),
+	}
+	if oneCallback {
+		w.callback = "callback." + domain + ":" + w.port
+		proxy["callbackHost"] = w.callback
 	}
 	w.gateway = serve(t, bin, settings{
 		"server": settings{"addr": addr, "httpAddr": "", "limits": settings{"registrationsPerMinute": 0,
@@ -135,16 +166,21 @@ func newWorld(t testing.TB, bin string, seed uint64) *world {
 		"tls":       settings{"mode": "files", "files": settings{"cert": cert, "key": key}},
 		"token":     settings{"algorithm": "ES256"},
 		"logging":   settings{"level": "debug"},
-		"providers": []settings{w.honest.settings(), w.rogue.settings()},
-		"proxy": settings{
-			"hosts": hosts,
-			"clients": []settings{{"clientID": "portal", "clientSecret": portalSecret, "name": "Portal",
-				"redirectURIs": []string{"https://portal." + domain + "/cb"}}},
-		},
-	})
+		"providers": []settings{w.honest.settings(), w.rogue.settings(), house()},
+		"proxy":     proxy, "trustedIssuers": []settings{{"issuerURL": w.issuer.url, "provider": w.honest.name}},
+	}, cert, func(file string) { w.livesEarlier(t, file) })
 	w.victim, w.attacker = newBrowser(w, "victim"), newBrowser(w, "attacker")
+	w.believesEarlier(t)
 	w.newClients()
 	return w
+}
+
+// callbackOf is where a provider sends back to who signs in at a host.
+func (w *world) callbackOf(s *site) string {
+	if w.callback != "" {
+		return "https://" + w.callback + "/callback"
+	}
+	return s.origin + "/callback"
 }
 
 func (w *world) newSite(t testing.TB, name string) *site {
@@ -259,17 +295,18 @@ func read(token string) (c claims) {
 
 // bait listens at special-use addresses. Nobody has a reason to come.
 type bait struct {
-	addr   string
+	port   string
 	caught atomic.Int64
 }
 
 func newBait(t testing.TB, w *world, pair stdtls.Certificate) *bait {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "[::]:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bait{addr: l.Addr().String()}
+	b := &bait{}
+	_, b.port, _ = net.SplitHostPort(l.Addr().String())
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, "{}")
@@ -289,6 +326,8 @@ func newBait(t testing.TB, w *world, pair stdtls.Certificate) *bait {
 func (w *world) forget() {
 	w.victim, w.attacker = newBrowser(w, "victim"), newBrowser(w, "attacker")
 	w.requests, w.states, w.codes, w.families = ledger[*request]{}, ledger[*attempt]{}, ledger[*codeState]{}, nil
+	w.proofs = ledger[*proof]{}
+	clear(w.handed)
 	w.mu.Lock()
 	clear(w.tokens)
 	w.mu.Unlock()
