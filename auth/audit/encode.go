@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -81,6 +83,15 @@ func JSON(key string, raw json.RawMessage, limit int) slog.Attr {
 
 const hexDigits = "0123456789abcdef"
 
+// appendEscaped writes a character that is not seen where the log is read, or
+// that would turn or break the line there, as JSON has it.
+func appendEscaped(b []byte, r rune) []byte {
+	if high, low := utf16.EncodeRune(r); high != utf8.RuneError {
+		return appendEscaped(appendEscaped(b, high), low)
+	}
+	return append(b, '\\', 'u', hexDigits[r>>12], hexDigits[r>>8&0xf], hexDigits[r>>4&0xf], hexDigits[r&0xf])
+}
+
 // appendText writes a JSON string. What is not UTF-8 becomes U+FFFD, and what
 // is too long ends in an ellipsis.
 func appendText(b []byte, s string) []byte {
@@ -107,8 +118,8 @@ func appendText(b []byte, s string) []byte {
 			b = append(b, '\\', 'u', '0', '0', hexDigits[r>>4], hexDigits[r&0xf])
 		case r == utf8.RuneError && s[i] != "\uFFFD"[0]:
 			b = append(b, "\uFFFD"...)
-		case r == '\u2028' || r == '\u2029': // line ends to some readers
-			b = append(b, '\\', 'u', '2', '0', '2', hexDigits[r&0xf])
+		case r >= utf8.RuneSelf && !unicode.IsPrint(r):
+			b = appendEscaped(b, r)
 		default:
 			b = utf8.AppendRune(b, r)
 		}
