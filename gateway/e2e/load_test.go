@@ -37,7 +37,7 @@ func loadFor(t *testing.T) time.Duration {
 		}
 		return d
 	case long():
-		return 10 * time.Minute
+		return 30 * time.Minute
 	}
 	return 40 * time.Second
 }
