@@ -24,9 +24,9 @@ import (
 // tools, identity headers, the audit log's line, metrics. The client and the MCP
 // server are bare sockets, so that what is allocated is the gateway's.
 //
-// With Go 1.26 one with a token seen before takes 124 allocations, 13 KB: 47 are
-// those of http.Transport, 30 of net/http's server, 22 of httputil.ReverseProxy
-// and 22 ours.
+// With Go 1.26 on two cores one with a token seen before takes 91 µs and 88
+// allocations, 10 KB; one with a token seen for the first time 191 µs and 152;
+// with HTTP/2, Go's client included, 138 µs and 162; at the same time 69 µs each.
 func BenchmarkCall(b *testing.B) {
 	x := newBench(b)
 	b.Run("a token seen before", func(b *testing.B) {
