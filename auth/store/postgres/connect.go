@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -38,6 +39,11 @@ func configure(url string) (*pgxpool.Config, error) {
 	c, err := pgxpool.ParseConfig(url)
 	if err != nil { // pgx leaves the password out, where it can tell it from the rest
 		return nil, fmt.Errorf("read the database's URL: %w", err)
+	}
+	switch mode := c.ConnConfig.DefaultQueryExecMode; mode {
+	case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol:
+		// They have pgx guess the types of parameters, and it knows none for an op.
+		return nil, fmt.Errorf("default_query_exec_mode: %q does not ask the database for types, which is needed here; leave it out", mode)
 	}
 	if c.ConnConfig.ConnectTimeout == 0 {
 		c.ConnConfig.ConnectTimeout = connectLimit

@@ -46,6 +46,15 @@ func TestCheckURL_never_shows_a_password(t *testing.T) {
 	}
 }
 
+func TestCheckURL_refuses_modes_that_cannot_work(t *testing.T) {
+	for mode, works := range map[string]bool{"exec": false, "simple_protocol": false, "describe_exec": true, "cache_statement": true} {
+		err := CheckURL("postgres://ada@db/state?default_query_exec_mode=" + mode)
+		if (err == nil) != works || err != nil && !strings.Contains(err.Error(), "default_query_exec_mode") {
+			t.Errorf("%s: %v", mode, err)
+		}
+	}
+}
+
 func TestPlace_asks_again_for_numbers_that_were_not_there(t *testing.T) {
 	now := time.Now()
 	p := place{last: 10, gaps: map[int64]time.Time{}}
