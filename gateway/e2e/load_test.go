@@ -124,8 +124,8 @@ func (l *load) act(ctx context.Context, p *person, got *tokens) error {
 	case n == 2:
 		if err = p.revoke(bounded, got.Refresh); err == nil {
 			l.revoked.Add(1)
-			*got = tokens{}
 		}
+		*got = tokens{} // whether it was done is not known where nobody answers
 	case n == 3:
 		l.listen(bounded, p, got.Access)
 	default:
