@@ -49,10 +49,18 @@ func (w *world) leakedCode() string {
 	return pick(w, codes)
 }
 
-// anyCode is one of all codes there are, or one that leaked.
+// anyCode is one that leaked, one of the attacker's own that nobody has redeemed,
+// or any.
 func (w *world) anyCode() string {
 	if code := w.leakedCode(); code != "" && w.chance(2) {
 		return code
+	}
+	mine := slices.DeleteFunc(slices.Clone(w.codes.keys), func(code string) bool {
+		c := w.codes.of[code]
+		return c.spent || c.browser != w.attacker
+	})
+	if len(mine) > 0 && w.chance(2) {
+		return pick(w, mine)
 	}
 	return pick(w, w.codes.keys)
 }

@@ -3,6 +3,7 @@
 package attack
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 )
@@ -34,7 +35,7 @@ func (b *browser) signsIn(data url.Values) {
 	if b.name == "attacker" && b.w.chance(2) {
 		own := password
 		guess := pick(b.w, [][]string{
-			{"victim", ""}, {"victim", own}, {"victim", accounts["victim"].hash}, {"victim", "password"}, {"nobody", own}, {"Attacker", own},
+			{"victim", ""}, {"victim", own}, {"victim", accounts["victim"].hash}, {"victim", "password"}, {fmt.Sprint("nobody", b.w.rng.IntN(1000)), own}, {"Attacker", own},
 			{"attacker ", own}, {"victim", accounts["victim"].password[:12]}, {markup, "x"}, {"", own},
 		})
 		name, password = guess[0], guess[1]
