@@ -69,13 +69,20 @@ func AdminSocket(c *Config) string {
 	return filepath.Join(os.TempDir(), "mcp-oauth2-proxy-admin.sock")
 }
 
-// serveAdminSocket answers the management commands until ctx ends. Without the
-// socket everything else works, so its absence is a warning.
-func (g *Gateway) serveAdminSocket(ctx context.Context) error {
-	path := AdminSocket(g.config)
-	l, err := listenUnix(ctx, path)
+// openAdminSocket opens the socket of the management commands. Without it
+// everything else works, so its absence is a warning, and nil.
+func (g *Gateway) openAdminSocket(ctx context.Context) net.Listener {
+	l, err := listenUnix(ctx, AdminSocket(g.config))
 	if err != nil {
 		g.log.WarnContext(ctx, "management commands will not work", "cause", err)
+		return nil
+	}
+	return l
+}
+
+// serveAdminSocket answers the management commands until ctx ends.
+func (g *Gateway) serveAdminSocket(ctx context.Context, l net.Listener) error {
+	if l == nil {
 		return nil
 	}
 	s := g.server(ctx, g.management())

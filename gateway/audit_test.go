@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -15,7 +16,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"mcp-oauth2-proxy/auth/audit"
 	"mcp-oauth2-proxy/auth/idp/idptest"
@@ -182,8 +182,14 @@ func serve(t *testing.T, text string) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listening := make(chan struct{})
-	g, err := New(t.Context(), c, Options{Log: slog.New(slog.DiscardHandler), Listening: func() { close(listening) }})
+	listening := make(chan error)
+	g, err := New(t.Context(), c, Options{Log: slog.New(slog.DiscardHandler), Listening: func() {
+		conn, err := net.Dial("unix", AdminSocket(c))
+		if err == nil {
+			_ = conn.Close()
+		}
+		listening <- err
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,23 +209,20 @@ func serve(t *testing.T, text string) *served {
 		g.Close()
 	}}
 	t.Cleanup(s.stop)
-	<-listening
+	if err := <-listening; err != nil {
+		t.Error("it cannot be managed yet: ", err)
+	}
 	return s
 }
 
-// trust asks until the socket is there: it opens beside the ports.
+// trust asks at the admin socket, which is there as soon as the ports are.
 func (s *served) trust(t *testing.T) AuditTrust {
 	t.Helper()
-	var err error
-	for range 500 {
-		var trust AuditTrust
-		if trust, err = Manage(s.config).AuditTrust(t.Context()); err == nil {
-			return trust
-		}
-		time.Sleep(10 * time.Millisecond)
+	trust, err := Manage(s.config).AuditTrust(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal(err)
-	return AuditTrust{}
+	return trust
 }
 
 func verified(t *testing.T, path string, trust AuditTrust) audit.Report {

@@ -104,10 +104,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 // work runs what goes on beside requests.
 func (g *Gateway) work(ctx context.Context, group *errgroup.Group, fail context.CancelCauseFunc) {
+	admin := g.openAdminSocket(ctx) // before anybody is told that we are ready
 	for name, run := range map[string]func(context.Context) error{
 		"signing keys": g.ring.Run,
 		"revocations":  g.grants.Run,
-		"admin socket": g.serveAdminSocket,
+		"admin socket": func(ctx context.Context) error { return g.serveAdminSocket(ctx, admin) },
 		"upstreams":    g.probe,
 		"audit log":    g.signAudit,
 		"attempts":     g.attempts.run,
