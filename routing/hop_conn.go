@@ -17,7 +17,6 @@ import (
 var (
 	errLongHead = fmt.Errorf("the head of the answer is over %d bytes", maxHead)
 	errSwitches = errors.New("the MCP server changes the protocol, unasked")
-	errStatus   = errors.New("the status of the answer is below 100")
 )
 
 // hopConn is a connection of a hop. It is one request's at a time.
@@ -108,9 +107,7 @@ func (c *hopConn) answer(ctx context.Context, req *http.Request) (*http.Response
 			return nil, err
 		case res.StatusCode == http.StatusSwitchingProtocols:
 			return nil, errSwitches
-		case res.StatusCode < http.StatusContinue:
-			return nil, errStatus
-		case res.StatusCode >= http.StatusOK:
+		case res.StatusCode >= http.StatusOK || res.StatusCode < http.StatusContinue: // what is no status is for others to refuse
 			c.room = -1
 			return res, nil
 		}

@@ -19,6 +19,7 @@ var (
 	errTarget   = errors.New("the request target has a space")
 	errMethod   = errors.New("the method would not end at the MCP server, or shows what we send it")
 	errBody     = errors.New("the client's body is not complete")
+	errStatus   = errors.New("the status of the answer is below 100")
 	errRejected = errors.New("the MCP server answered 401: it refuses the credential it is sent; see the host's authorization and headers")
 )
 
