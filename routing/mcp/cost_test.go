@@ -28,16 +28,7 @@ func many(n int, value string) string {
 }
 
 // alike are members whose keys differ in the middle.
-func alike(n int) string {
-	var b strings.Builder
-	for i := range n {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, `"a%02dz":%d`, i, i)
-	}
-	return b.String()
-}
+func alike(n int) string { return members(n, `"a%02dz":%d`) }
 
 // TestParseKeepsLittle: the memory that a body costs grows with its size only.
 func TestParseKeepsLittle(t *testing.T) {

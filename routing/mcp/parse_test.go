@@ -198,15 +198,15 @@ func TestParseRefusesWhatIsCutOff(t *testing.T) {
 }
 
 // keys are k0 to the last but one, as members.
-func keys(n int) string {
-	var b strings.Builder
-	for i := range n {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, `"k%d":%d`, i, i)
+func keys(n int) string { return members(n, `"k%d":%d`) }
+
+// members are written by a format of a key and a value, both of which count.
+func members(n int, format string) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf(format, i, i)
 	}
-	return b.String()
+	return strings.Join(all, ",")
 }
 
 // TestParseReadsStringsAsOthersDo: every byte and every short character,
