@@ -73,6 +73,8 @@ type attempts struct {
 	log   *slog.Logger
 	store store.Store // nil until it is open
 
+	saving sync.Mutex // by one save at a time
+
 	mu       sync.Mutex
 	byRef    map[string]*list.Element // of *attempt
 	byGrant  map[string]string        // references

@@ -22,8 +22,11 @@ func (a *attempts) failures() store.Bucket[[]attempt] {
 	return store.Names[[]attempt](a.store, kindAttemptOf)
 }
 
-// save writes what has changed.
+// save writes what has changed. When it returns, so is what another save was
+// writing.
 func (a *attempts) save(ctx context.Context) {
+	a.saving.Lock()
+	defer a.saving.Unlock()
 	a.mu.Lock()
 	dirty := a.dirty
 	a.dirty = map[string]bool{}
