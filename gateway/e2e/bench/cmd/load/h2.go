@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -31,7 +32,7 @@ func prepareH2() {
 		w("accept", *accept)
 		w("mcp-protocol-version", "2025-06-18")
 		w("mcp-session-id", *session)
-		if *token != "" {
+		if *token != "" && *tokens == "" {
 			w("authorization", "Bearer "+*token)
 		}
 		if *method == "POST" {
@@ -44,7 +45,16 @@ func prepareH2() {
 	h2rest = block()
 }
 
+// literal is a field that is left out of the dynamic table, and so fits after
+// any header block.
+func literal(k, v string) []byte {
+	var b bytes.Buffer
+	hpack.NewEncoder(&b).WriteField(hpack.HeaderField{Name: k, Value: v, Sensitive: true})
+	return b.Bytes()
+}
+
 type h2stream struct {
+	own    []byte // literals of this request alone
 	start  time.Time
 	status int
 	n      int64
@@ -100,6 +110,9 @@ func (h *h2conn) send(st *h2stream) error {
 	blk := h2rest
 	if h.next == 1 {
 		blk = h2first
+	}
+	if st.own != nil {
+		blk = slices.Concat(blk, st.own)
 	}
 	id := h.next
 	h.next += 2
@@ -198,8 +211,12 @@ func (h *h2conn) end(id uint32, st *h2stream) (*h2stream, error, error) {
 	return st, nil, nil
 }
 
-func (h *h2conn) roundTrip() error {
-	if err := h.send(&h2stream{}); err != nil {
+func (h *h2conn) roundTrip(token string) error {
+	st := &h2stream{}
+	if token != "" {
+		st.own = literal("authorization", "Bearer "+token)
+	}
+	if err := h.send(st); err != nil {
 		return err
 	}
 	if err := h.bw.Flush(); err != nil {

@@ -6,6 +6,7 @@
 //	-mode open       open loop at -rate requests/s over -c connections; latencies are
 //	                 taken from the intended send time (no coordinated omission)
 //	-mode handshake  closed loop, a new connection per request (-resume: session tickets)
+//	-mode once       each token of -tokens in one request, over -c connections
 //	-mode download   -n downloads of -path, prints bytes/s
 //	-mode sse        -n concurrent GET streams (h2: -m per connection), then -d of steady state;
 //	                 prints one JSON line when all are open and one at the end
@@ -32,7 +33,7 @@ import (
 )
 
 var (
-	mode    = flag.String("mode", "closed", "closed|open|handshake|download|sse")
+	mode    = flag.String("mode", "closed", "closed|open|once|handshake|download|sse")
 	proto   = flag.String("proto", "h1", "h1|h2")
 	useTLS  = flag.Bool("tls", true, "use TLS (certificate is not verified)")
 	addr    = flag.String("addr", "", "ip:port to connect to")
@@ -41,10 +42,11 @@ var (
 	token   = flag.String("token", "", "bearer token")
 	session = flag.String("session", "2f1c7b1e-7a2c-4d0e-9d8a-1f6f0c9b5a11", "Mcp-Session-Id")
 	tokFile = flag.String("tokenfile", "", "file holding the bearer token")
+	tokens  = flag.String("tokens", "", "file holding a bearer token a line (once)")
 	nConns  = flag.Int("c", 16, "connections")
 	nStr    = flag.Int("m", 1, "concurrent streams per connection (h2)")
 	dur     = flag.Duration("d", 3*time.Second, "duration")
-	warm    = flag.Duration("warm", 300*time.Millisecond, "warm-up, not counted (closed, open)")
+	warm    = flag.Duration("warm", 300*time.Millisecond, "warm-up, not counted (closed, open, once)")
 	rate    = flag.Float64("rate", 1000, "requests/s (open)")
 	num     = flag.Int("n", 1, "streams (sse) or downloads (download)")
 	resume  = flag.Bool("resume", false, "resume TLS sessions (handshake)")
@@ -102,7 +104,7 @@ func dial(tc *tls.Config) (net.Conn, error) {
 
 // client is one connection that carries one request at a time.
 type client interface {
-	roundTrip() error
+	roundTrip(token string) error // "": that of -token
 	Close() error
 }
 
@@ -194,6 +196,8 @@ func main() {
 		r = closed()
 	case "open":
 		r = open()
+	case "once":
+		r = once()
 	case "handshake":
 		r = handshake()
 	case "download":
@@ -232,7 +236,7 @@ func connectAll(n int) []client {
 }
 
 // step does one request on *c, reconnecting when the connection has gone.
-func step(c *client) bool {
+func step(c *client, token string) bool {
 	if *c == nil {
 		n, err := newClient(baseTLS)
 		if err != nil {
@@ -242,7 +246,7 @@ func step(c *client) bool {
 		}
 		*c = n
 	}
-	if err := (*c).roundTrip(); err != nil {
+	if err := (*c).roundTrip(token); err != nil {
 		if err == errClosed { // polite close after a complete response
 			(*c).Close()
 			*c = nil
@@ -276,7 +280,7 @@ func closed() result {
 						break
 					}
 					t := time.Now()
-					if step(&c) && p == 1 {
+					if step(&c, "") && p == 1 {
 						buf = append(buf, int64(time.Since(t)))
 					}
 				}
@@ -324,7 +328,7 @@ func open() result {
 			c := cs[i]
 			buf := make([]int64, 0, 1<<14)
 			for j := range jobs {
-				if step(&c) && j.count {
+				if step(&c, "") && j.count {
 					buf = append(buf, int64(time.Since(j.due)))
 				}
 			}
@@ -394,7 +398,7 @@ func handshake() result {
 					time.Sleep(time.Millisecond)
 					continue
 				}
-				err = c.roundTrip()
+				err = c.roundTrip("")
 				if err != nil && err != errClosed {
 					fail(err)
 				} else if p == 1 {
@@ -446,7 +450,7 @@ func download() result {
 	t0 := time.Now()
 	var n, ok int64
 	for i := 0; i < *num; i++ {
-		if err := c.roundTrip(); err != nil && err != errClosed {
+		if err := c.roundTrip(""); err != nil && err != errClosed {
 			fail(err)
 			break
 		}

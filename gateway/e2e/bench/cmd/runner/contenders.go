@@ -23,7 +23,8 @@ type inst struct {
 	h2      bool
 	noAuth  bool
 	bins    []string
-	login   func() (string, error) // obtains the token once the servers answer
+	login   func() (string, error)        // obtains the token once the servers answer
+	fresh   func(n int) ([]string, error) // as many tokens that nobody has sent yet; nil: it cannot be had
 }
 
 func (i *inst) pids() (out []int) {
@@ -108,7 +109,7 @@ func goref(alg string, environ []string, flags ...string) func(e *env) (*inst, e
 		if alg != "" {
 			args = append(args, "-alg", alg, "-pub", e.path(alg+".pub"))
 			i.noAuth = false
-			i.token = e.token(alg)
+			i.token, i.fresh = e.token(alg), e.fresh(alg)
 		}
 		p, err := e.spawn("goref-"+strings.ReplaceAll(a, ":", "-"), environ, args...)
 		if err != nil {
@@ -285,7 +286,7 @@ func haproxyJWT(e *env) (*inst, error) {
   http-request return status 401 unless { var(txn.tok),jwt_verify(txn.alg,"%[2]s") 1 }
   http-request del-header Authorization`, host, e.path("RS256.pub")))
 	if err == nil {
-		i.token = e.token("RS256")
+		i.token, i.fresh = e.token("RS256"), e.fresh("RS256")
 	}
 	return i, err
 }
@@ -361,7 +362,7 @@ func sigbit(e *env) (*inst, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &inst{procs: []*proc{p}, addr: a, tls: true, h2: true, bins: []string{bin}, token: e.token("RS256")}, nil
+	return &inst{procs: []*proc{p}, addr: a, tls: true, h2: true, bins: []string{bin}, token: e.token("RS256"), fresh: e.fresh("RS256")}, nil
 }
 
 // nginxBabs: babs' mcp-auth-proxy has no TLS listener, so nginx terminates TLS for it.

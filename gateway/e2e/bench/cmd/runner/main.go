@@ -72,6 +72,7 @@ func main() {
 	sseRate := flag.Int("sse-rate", 500, "stream opens per second")
 	sseRounds := flag.Int("sse-rounds", 1, "rounds of the SSE test")
 	sseD := flag.Duration("sse-d", 6*time.Second, "steady state of the SSE test")
+	first := flag.Int("first", 6000, "requests of a first- test, each with a token that was never sent before")
 	ref := flag.String("ref", "go-bare", "reference contender")
 	out := flag.String("out", "", "write raw results (JSON) here")
 	tools := flag.String("tools", "bin", "folder holding upstream, load and goref")
@@ -160,6 +161,9 @@ func main() {
 		"hs-resume": {"hs-resume", []string{"-mode", "handshake", "-c", "8", "-resume", "-d", ds}, false, 0},
 		"bad-h1c16": {"bad-h1c16", []string{"-mode", "closed", "-c", "16", "-status", "401", "-minbody", "0", "-d", ds}, false, 0},
 		"hs-mlkem":  {"hs-mlkem", []string{"-mode", "handshake", "-c", "8", "-curve", "mlkem", "-d", ds}, false, 0},
+
+		"first-h1c16": {"first-h1c16", []string{"-mode", "once", "-c", "16"}, false, 0},
+		"first-h2c16": {"first-h2c16", []string{"-mode", "once", "-proto", "h2", "-c", "16"}, true, 0},
 	}
 	if *tests != "" {
 		for r := 0; r < *rounds; r++ {
@@ -175,11 +179,22 @@ func main() {
 						continue
 					}
 					args := t.args
-					if strings.HasPrefix(tn, "bad-") { // right shape, wrong signature
+					if strings.HasPrefix(tn, "bad-") { // a good token but for the end of its signature: nothing else gives it away
 						if i.noAuth {
 							continue
 						}
 						args = append([]string{"-token", i.token[:len(i.token)-8] + "AAAAAAAA"}, args...)
+					}
+					if strings.HasPrefix(tn, "first-") {
+						if i.fresh == nil {
+							continue
+						}
+						file, err := e.freshTokens(i, *first)
+						if err != nil {
+							fmt.Fprintf(os.Stderr, "%s %s: %v\n", tn, c.name, err)
+							continue
+						}
+						args = append([]string{"-tokens", file}, args...)
 					}
 					s, err := e.load(i, args)
 					if err != nil {
@@ -312,6 +327,17 @@ func probe(i *inst, token string) (status int, session string, err error) {
 	defer res.Body.Close()
 	io.Copy(io.Discard, res.Body)
 	return res.StatusCode, res.Header.Get("Mcp-Session-Id"), nil
+}
+
+// freshTokens writes tokens for one run to a file. When it returns, nothing is
+// signed any more, and what a contender does after signing is over.
+func (e *env) freshTokens(i *inst, n int) (string, error) {
+	tokens, err := i.fresh(n)
+	if err != nil {
+		return "", err
+	}
+	time.Sleep(time.Second)
+	return e.file("tokens", strings.Join(tokens, "\n")), nil
 }
 
 // load runs the load generator and reads the contender's CPU time exactly
