@@ -16,17 +16,18 @@ var (
 )
 
 func prepare() {
-	h1req = h1request(*token)
+	h1req = h1request(*token, "")
 	prepareH2()
 }
 
-// h1request is a request with this token.
-func h1request(token string) []byte {
+// h1request is a request with this token and further header lines.
+func h1request(token, lines string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench-load/1\r\nAccept: %s\r\nMcp-Protocol-Version: 2025-06-18\r\nMcp-Session-Id: %s\r\n", *method, *path, *host, *accept, *session)
 	if token != "" {
 		fmt.Fprintf(&b, "Authorization: Bearer %s\r\n", token)
 	}
+	b.WriteString(lines)
 	if *method == "POST" {
 		fmt.Fprintf(&b, "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(postBody), postBody)
 	} else {
@@ -107,7 +108,7 @@ func (h *h1conn) chunk(discard bool) (n int64, err error) {
 func (h *h1conn) roundTrip(token string) error {
 	req := h1req
 	if token != "" {
-		req = h1request(token)
+		req = h1request(token, "")
 	}
 	if _, err := h.c.Write(req); err != nil {
 		return err

@@ -10,6 +10,8 @@
 //	-mode download   -n downloads of -path, prints bytes/s
 //	-mode sse        -n concurrent GET streams (h2: -m per connection), then -d of steady state;
 //	                 prints one JSON line when all are open and one at the end
+//	-mode leave      leaves -n silent GET streams one after the other; latencies are from then
+//	                 until the -origin has lost each
 //
 // The last line of output is a JSON object.
 package main
@@ -33,7 +35,7 @@ import (
 )
 
 var (
-	mode    = flag.String("mode", "closed", "closed|open|once|handshake|download|sse")
+	mode    = flag.String("mode", "closed", "closed|open|once|handshake|download|sse|leave")
 	proto   = flag.String("proto", "h1", "h1|h2")
 	useTLS  = flag.Bool("tls", true, "use TLS (certificate is not verified)")
 	addr    = flag.String("addr", "", "ip:port to connect to")
@@ -43,12 +45,14 @@ var (
 	session = flag.String("session", "2f1c7b1e-7a2c-4d0e-9d8a-1f6f0c9b5a11", "Mcp-Session-Id")
 	tokFile = flag.String("tokenfile", "", "file holding the bearer token")
 	tokens  = flag.String("tokens", "", "file holding a bearer token a line (once)")
+	origin  = flag.String("origin", "", "ip:port of the origin (leave)")
+	reset   = flag.Bool("reset", false, "leave a stream by RST_STREAM, -m per connection, not by closing its connection (leave, h2)")
 	nConns  = flag.Int("c", 16, "connections")
 	nStr    = flag.Int("m", 1, "concurrent streams per connection (h2)")
 	dur     = flag.Duration("d", 3*time.Second, "duration")
 	warm    = flag.Duration("warm", 300*time.Millisecond, "warm-up, not counted (closed, open, once)")
 	rate    = flag.Float64("rate", 1000, "requests/s (open)")
-	num     = flag.Int("n", 1, "streams (sse) or downloads (download)")
+	num     = flag.Int("n", 1, "streams (sse, leave) or downloads (download)")
 	resume  = flag.Bool("resume", false, "resume TLS sessions (handshake)")
 	curve   = flag.String("curve", "x25519", "x25519|mlkem|default key exchange offered")
 	openRt  = flag.Int("openrate", 1000, "stream opens/s (sse)")
@@ -184,7 +188,7 @@ func main() {
 	}
 	if *method == "" {
 		*method = "POST"
-		if *mode == "sse" || *mode == "download" {
+		if *mode == "sse" || *mode == "leave" || *mode == "download" {
 			*method = "GET"
 		}
 	}
@@ -204,6 +208,8 @@ func main() {
 		r = download()
 	case "sse":
 		r = sse()
+	case "leave":
+		r = leave()
 	default:
 		fmt.Fprintln(os.Stderr, "unknown mode")
 		os.Exit(2)

@@ -452,6 +452,18 @@ func (e *env) sseTest(c contender, proto string, n, rate int, d time.Duration) (
 	}
 	time.Sleep(time.Second)
 	s["left_1s"] = e.stats()["streams"] - base
+	for _, way := range []string{"close", "reset"} {
+		if way == "reset" && proto == "h1" {
+			continue
+		}
+		l, err := e.load(i, []string{"-mode", "leave", "-proto", proto, "-reset=" + fmt.Sprint(way == "reset"), "-n", "100", "-m", "50", "-origin", e.upHTTP, "-path", "/mcp?first=0s&interval=1h"})
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "sse %s %s: %v\n", proto, c.name, err)
+			continue
+		}
+		s[way+"_p50_ms"], s[way+"_max_ms"] = l["p50"]/1000, l["max"]/1000
+		fmt.Fprintf(os.Stderr, "sse %s %-20s freed after %s p50 %.2f max %.2f ms, never %.0f\n", proto, c.name, way, s[way+"_p50_ms"], s[way+"_max_ms"], l["errors"])
+	}
 	return s, nil
 }
 
@@ -500,7 +512,7 @@ func report(w io.Writer, r *results, ref string) {
 		case strings.HasPrefix(t, "dl"):
 			cols = []string{"mb_per_s", "cpu_per_gb"}
 		case strings.HasPrefix(t, "sse"):
-			cols = []string{"kb_per_stream", "first_event_p50_us", "first_event_p99_us", "p50", "p99", "cpu10k", "opened", "open_seconds", "left_1s", "errors"}
+			cols = []string{"kb_per_stream", "first_event_p50_us", "first_event_p99_us", "p50", "p99", "cpu10k", "opened", "open_seconds", "left_1s", "close_p50_ms", "close_max_ms", "reset_p50_ms", "reset_max_ms", "errors"}
 		case strings.HasPrefix(t, "open"):
 			cols = []string{"p50", "p90", "p99", "p999", "cpu10k", "errors"}
 		}

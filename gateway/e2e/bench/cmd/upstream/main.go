@@ -9,6 +9,8 @@
 //	GET  /mcp                         -> SSE stream, open until the client leaves
 //	GET  .../large?mb=100             -> mb MiB with Content-Length
 //	GET  /stats                       -> {"conns":..,"streams":..,"cancelled":..}
+//	GET  /left                        -> {"id":ns,..}: which streams were taken from it since the last
+//	                                     such question, and when (Unix time); the id is their Last-Event-ID
 //
 // Query parameters n, interval (Go duration) and first (delay before the first
 // event) override the SSE defaults.
@@ -18,6 +20,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -36,6 +39,9 @@ var (
 	conns, streams, cancelled, requests atomic.Int64
 	jsonResp                            []byte
 	defInterval                         = flag.Duration("interval", 2*time.Second, "default SSE interval")
+
+	leftMu sync.Mutex
+	left   = map[string]int64{}
 )
 
 func main() {
@@ -127,6 +133,7 @@ func handle(c net.Conn) {
 		path := string(line[sp1+1 : sp2])
 		http10 := bytes.HasPrefix(line[sp2+1:], []byte("HTTP/1.0"))
 		clen, chunked, sse, closeConn := int64(0), false, false, http10
+		var id string
 		for {
 			h, err := br.ReadSlice('\n')
 			if err != nil {
@@ -141,6 +148,10 @@ func handle(c net.Conn) {
 			case 14:
 				if bytes.EqualFold(k, []byte("content-length")) {
 					clen, _ = strconv.ParseInt(string(bytes.TrimSpace(v)), 10, 64)
+				}
+			case 13:
+				if bytes.EqualFold(k, []byte("last-event-id")) {
+					id = string(bytes.TrimSpace(v))
 				}
 			case 17:
 				if bytes.EqualFold(k, []byte("transfer-encoding")) {
@@ -195,7 +206,7 @@ func handle(c net.Conn) {
 		switch {
 		case p == "/mcp" && method == "POST":
 			if sse && bytes.Contains(bodyBuf, []byte(`"name":"stream"`)) {
-				if !streamSSE(c, q, 10, 100*time.Millisecond, false) {
+				if !streamSSE(c, q, id, 10, 100*time.Millisecond, false) {
 					return
 				}
 				break
@@ -208,7 +219,7 @@ func handle(c net.Conn) {
 				return
 			}
 		case p == "/mcp" && method == "GET":
-			streamSSE(c, q, 1<<30, *defInterval, true)
+			streamSSE(c, q, id, 1<<30, *defInterval, true)
 			return
 		case strings.HasSuffix(p, "/large"):
 			mb := 100
@@ -220,6 +231,9 @@ func handle(c net.Conn) {
 			}
 		case p == "/stats":
 			b := fmt.Sprintf(`{"conns":%d,"streams":%d,"cancelled":%d,"requests":%d}`, conns.Load(), streams.Load(), cancelled.Load(), requests.Load())
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(b), b)
+		case p == "/left":
+			b := takeLeft()
 			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(b), b)
 		default:
 			io.WriteString(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
@@ -244,7 +258,22 @@ func large(c net.Conn, mb int) bool {
 	return true
 }
 
-func streamSSE(c net.Conn, q string, n int, interval time.Duration, watch bool) bool {
+func noteLeft(id string) {
+	at := time.Now().UnixNano()
+	leftMu.Lock()
+	defer leftMu.Unlock()
+	left[id] = at
+}
+
+func takeLeft() []byte {
+	leftMu.Lock()
+	defer leftMu.Unlock()
+	b, _ := json.Marshal(left)
+	clear(left)
+	return b
+}
+
+func streamSSE(c net.Conn, q, id string, n int, interval time.Duration, watch bool) bool {
 	first := interval
 	vs, _ := url.ParseQuery(q)
 	if s := vs.Get("n"); s != "" {
@@ -267,6 +296,9 @@ func streamSSE(c net.Conn, q string, n int, interval time.Duration, watch bool) 
 		go func() { // notices the client leaving between events
 			var b [1]byte
 			c.Read(b[:])
+			if id != "" {
+				noteLeft(id)
+			}
 			cancelled.Add(1)
 			close(done)
 		}()
