@@ -86,7 +86,7 @@ func (c *hopConn) roundTrip(ctx context.Context, req *http.Request, message []by
 		}
 		return nil, fmt.Errorf("read the answer: %w", err)
 	}
-	body := &hopBody{ReadCloser: res.Body, ctx: ctx, conn: c, stop: stop, last: wrote != nil || res.Close}
+	body := &hopBody{ReadCloser: res.Body, left: res.ContentLength, ctx: ctx, conn: c, stop: stop, last: wrote != nil || res.Close}
 	if res.Body == http.NoBody {
 		body.end(wasRead)
 	} else {
@@ -100,6 +100,13 @@ func (c *hopConn) roundTrip(ctx context.Context, req *http.Request, message []by
 func (c *hopConn) answer(ctx context.Context, req *http.Request) (*http.Response, error) {
 	trace := httptrace.ContextClientTrace(ctx)
 	c.room = maxHead
+	if res := plainAnswer(c.r, req); res != nil {
+		c.room = -1
+		if res.ContentLength == 0 {
+			res.Body = http.NoBody
+		}
+		return res, nil
+	}
 	for {
 		res, err := http.ReadResponse(c.r, req)
 		switch {
@@ -122,12 +129,13 @@ func (c *hopConn) answer(ctx context.Context, req *http.Request) (*http.Response
 
 // hopBody is the body of an answer. At its end the connection is free.
 type hopBody struct {
-	io.ReadCloser
-	ctx  context.Context //nolint:containedctx // it is the request's, and so is this
-	conn *hopConn
-	stop func() bool
-	last bool // the connection is for no other request
-	over atomic.Int32
+	io.ReadCloser                 // nil: left bytes of the connection
+	left          int64           // to come, where it is nil
+	ctx           context.Context //nolint:containedctx // it is the request's, and so is this
+	conn          *hopConn
+	stop          func() bool
+	last          bool // the connection is for no other request
+	over          atomic.Int32
 }
 
 // What a body is over by.
@@ -144,7 +152,7 @@ func (b *hopBody) Read(p []byte) (int, error) {
 	case wasLeft:
 		return 0, http.ErrBodyReadAfterClose
 	}
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.read(p)
 	switch {
 	case err == nil:
 	case errors.Is(err, io.EOF):
@@ -154,6 +162,20 @@ func (b *hopBody) Read(p []byte) (int, error) {
 			err = context.Cause(b.ctx)
 		}
 		b.end(wasLeft)
+	}
+	return n, err
+}
+
+func (b *hopBody) read(p []byte) (int, error) {
+	if b.ReadCloser != nil {
+		return b.ReadCloser.Read(p)
+	}
+	n, err := b.conn.r.Read(p[:min(int64(len(p)), b.left)])
+	switch b.left -= int64(n); {
+	case b.left == 0:
+		err = io.EOF
+	case errors.Is(err, io.EOF):
+		err = io.ErrUnexpectedEOF
 	}
 	return n, err
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // maxMessage is how long a request may be to be written as one: about what a
@@ -17,13 +19,6 @@ const maxMessage = 32 << 10
 type message struct{ bytes.Buffer }
 
 var messages = sync.Pool{New: func() any { return new(message) }}
-
-// Headers that newMessage writes itself, or that are not to be sent. An empty
-// User-Agent is how one says to http.Transport that there shall be none.
-var (
-	framing  = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Trailer": true}
-	nameless = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Trailer": true, "User-Agent": true}
-)
 
 // newMessage spells a request for HTTP/1.1 (RFC 9112 §3), or returns nil if it is
 // not for a hop. Whoever gets a message frees it.
@@ -42,11 +37,10 @@ func newMessage(req *http.Request) *message {
 	if len(body) > 0 || req.Method == http.MethodPost || req.Method == http.MethodPut || req.Method == http.MethodPatch {
 		m.words("Content-Length: ", strconv.Itoa(len(body)), "\r\n")
 	}
-	apart := framing
-	if req.Header.Get("User-Agent") == "" {
-		apart = nameless
+	if !m.header(req.Header) {
+		m.free()
+		return nil
 	}
-	_ = req.Header.WriteSubset(m, apart) // to memory, and no value of it can end a line
 	m.words("\r\n")
 	_, _ = m.Write(body)
 	if m.Len() > maxMessage {
@@ -54,6 +48,32 @@ func newMessage(req *http.Request) *message {
 		return nil
 	}
 	return m
+}
+
+// header writes a request's headers but for those that newMessage writes itself,
+// and an empty User-Agent, which is how one says to http.Transport that there
+// shall be none. It tells whether they are all such as can be written.
+func (m *message) header(h http.Header) bool {
+	for name, values := range h {
+		switch name {
+		case "Host", "Content-Length", "Transfer-Encoding", "Trailer":
+			continue
+		case "User-Agent":
+			if len(values) == 0 || values[0] == "" {
+				continue
+			}
+		}
+		if !httpguts.ValidHeaderFieldName(name) {
+			return false
+		}
+		for _, value := range values {
+			if !httpguts.ValidHeaderFieldValue(value) {
+				return false
+			}
+			m.words(name, ": ", value, newline)
+		}
+	}
+	return true
 }
 
 func (m *message) words(words ...string) {

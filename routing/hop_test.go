@@ -1068,6 +1068,9 @@ func FuzzAHopHearsWhatATransportHears(f *testing.F) {
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\n\r\n1\r\na\r\n0\r\nA: b\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 4\r\n\r\nabcde", "HTTP/1.1 100\r\n\r\n", "HTTP/1.1 304 N\r\nContent-Length: 4\r\n\r\n",
+		"HTTP/1.1 404 \r\nconnection: Keep-Alive\r\nSet-Cookie: a=1\r\nset-cookie:b=2 \r\nContent-length:\t004\r\nX-\x80: \x80\r\n\r\nbody and more",
+		"HTTP/1.1 200 OK\r\nConnection: keep-alive, close\r\nContent-Length: 1\r\n\r\nab", "HTTP/1.1 200 OK\r\nPragma: no-cache\r\nContent-Length: 1\r\n\r\na",
+		"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\na", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort",
 		"HTTP/1.1 200 OK\nA: b\n\nc", "HTTP/0.0 000 \n\n0", "HTTP/1.1 200 OK\r\n A: b\r\n\r\n", "\r\nHTTP/1.1 200 OK\r\n\r\n",
 	} {
 		f.Add([]byte(answer), false)
