@@ -49,6 +49,7 @@ func BenchmarkCall(b *testing.B) {
 		})
 	})
 	b.Run("HTTP/2", x.http2)
+	b.Run("in process", x.inProcess)
 }
 
 // BenchmarkCallParallel is BenchmarkCall over as many connections as there are
@@ -210,6 +211,40 @@ func (x *bench) http2(b *testing.B) {
 		}
 	})
 }
+
+// inProcess calls with a request that has been read and a writer of answers that
+// drops them, so that neither TLS nor Go's HTTP server is measured.
+func (x *bench) inProcess(b *testing.B) {
+	body := strings.NewReader("")
+	r, _ := http.NewRequestWithContext(b.Context(), http.MethodPost, notes+"/mcp", io.NopCloser(body))
+	r.RequestURI, r.RemoteAddr, r.ContentLength = "/mcp", "127.0.0.1:1234", int64(len(benchCall))
+	r.Header = http.Header{
+		"Authorization": {"Bearer " + x.token(b)}, "Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"},
+		"Mcp-Session-Id": {x.session}, "Mcp-Protocol-Version": {"2025-11-25"}, "User-Agent": {"bench"},
+	}
+	fresh, w := *r, &dropped{header: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.header)
+		body.Reset(benchCall)
+		*r, w.status = fresh, 0
+		x.ServeHTTP(w, r)
+		if w.status != http.StatusOK {
+			b.Fatal(w.status)
+		}
+	}
+}
+
+// A dropped answer is one that nobody gets.
+type dropped struct {
+	header http.Header
+	status int
+}
+
+func (d *dropped) Header() http.Header         { return d.header }
+func (d *dropped) Write(b []byte) (int, error) { return len(b), nil }
+func (d *dropped) WriteHeader(status int)      { d.status = status }
+func (d *dropped) Flush()                      {}
 
 // newOrigin is an MCP server on bare sockets, with a scope and tools.
 func newOrigin(b testing.TB) (address string) {
