@@ -30,15 +30,13 @@ func (b *replayed) mayListen() bool {
 	return bytes.Contains(b.all, []byte(listen)) || bytes.IndexByte(b.all, '\\') >= 0
 }
 
-// replay puts a body back, in a way that lets a connection that turns out to be
-// dead before a byte is sent be replaced.
+// replay puts a body back.
 func replay(req *http.Request, body []byte, calls []Call) {
 	b := &replayed{all: body, calls: calls}
 	b.Reset(body)
 	req.Body = b
 	req.ContentLength = int64(len(body))
 	req.TransferEncoding = nil
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 }
 
 // readBody reads all of a body, within a limit, and puts back one that is empty.

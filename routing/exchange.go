@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,10 +14,12 @@ import (
 )
 
 // An exchange is one request under way: the hooks of its reverse proxy, and the
-// writer of its answer.
+// writer of its answer. It is used again for another, but only after an answer
+// that came by a hop and did not stream: http.Transport may hold on to a request
+// for longer than it takes to answer it.
 type exchange struct {
+	kept
 	http.ResponseWriter
-	route  *Route
 	req    *http.Request // as the client sent it
 	caller *Caller
 	lists  bool
@@ -30,23 +33,50 @@ type exchange struct {
 	body     clientBody
 	pulse    *pulse // of a stream
 	unblock  unblock
-	passes   httputil.ReverseProxy
+	hopped   bool // the answer came by a hop
 }
+
+// What of an exchange serves the next one.
+type kept struct {
+	route  *Route
+	passes *httputil.ReverseProxy
+	again  func() (io.ReadCloser, error)
+	header http.Header // of the request as it goes upstream
+	room   *rooms
+}
+
+// rooms are where single values of headers lie.
+type rooms struct{ session, address [1]string }
+
+// largeHeader is how many names of headers are too many to keep room for.
+const largeHeader = 64
 
 // ErrOver is the cause of a context that ends because a stream has lasted as
 // long as it may, and no longer: its client opens another.
 var ErrOver = errors.New("the stream is over")
 
-func (x *exchange) proxy() *httputil.ReverseProxy {
-	x.passes = httputil.ReverseProxy{
+// exchange returns one, new or as good as new.
+func (r *Route) exchange() *exchange {
+	if x, ok := r.exchanges.Get().(*exchange); ok {
+		return x
+	}
+	x := &exchange{kept: kept{route: r, header: http.Header{}, room: new(rooms)}}
+	x.again = x.bodyAgain
+	x.passes = &httputil.ReverseProxy{
 		Rewrite:        x.rewrite,
 		ModifyResponse: x.modify,
 		ErrorHandler:   x.fail,
-		Transport:      x.route.forwards,
+		Transport:      r.forwards,
 		BufferPool:     x,
-		ErrorLog:       x.route.noise,
+		ErrorLog:       r.noise,
 	}
-	return &x.passes
+	return x
+}
+
+// bodyAgain is a request's GetBody: it lets a connection that turns out to be
+// dead before a byte is sent be replaced.
+func (x *exchange) bodyAgain() (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(x.req.Body.(*replayed).all)), nil
 }
 
 // rewrite turns the client's request into the server's. Hop-by-hop headers are
@@ -54,10 +84,11 @@ func (x *exchange) proxy() *httputil.ReverseProxy {
 // could be checked.
 func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 	out, r := p.Out, x.route
-	out.URL = r.upstream.target(p.In, x.query, r.Public)
+	*out.URL = r.upstream.target(p.In, x.query, r.Public)
 	delete(out.Header, "Connection")
 	delete(out.Header, "Upgrade")
-	out.Header = r.admit(out.Header, p.In, x.caller)
+	x.admit(out.Header)
+	out.Header = x.header
 	out.Host = out.Header.Get("Host")
 	delete(out.Header, "Host")
 	out.Trailer = nil // some servers take them for headers
@@ -74,8 +105,8 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 		delete(out.Header, "Expect")
 		// The header makes net/http send a request again that may have been
 		// received: that is for the client to decide.
-		if out.Header["Idempotency-Key"] != nil || out.Header["X-Idempotency-Key"] != nil {
-			out.GetBody = nil
+		if out.Header["Idempotency-Key"] == nil && out.Header["X-Idempotency-Key"] == nil {
+			out.GetBody = x.again
 		}
 	} else if out.Body != nil {
 		x.body.ReadCloser = out.Body
@@ -87,6 +118,7 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest) {
 // was good: with it a client would throw its token away.
 func (x *exchange) modify(res *http.Response) error {
 	x.route.seen(nil)
+	_, x.hopped = res.Body.(*hopBody)
 	if res.StatusCode < http.StatusContinue {
 		return errStatus // net/http would panic
 	}
@@ -158,6 +190,17 @@ func (x *exchange) finish() {
 	if x.pulse != nil {
 		x.pulse.end()
 	}
+	if x.hopped && x.pulse == nil && x.unblock.stop == nil && len(x.header) <= largeHeader {
+		x.free()
+	}
+}
+
+// free lets another request have the exchange.
+func (x *exchange) free() {
+	clear(x.header)
+	*x.room = rooms{}
+	*x = exchange{kept: x.kept}
+	x.route.exchanges.Put(x)
 }
 
 // fail answers where there is no answer to pass on.

@@ -105,9 +105,10 @@ func addedNames(own http.Header) map[string]bool {
 	return added
 }
 
-// admit returns what may pass of a client's headers, with ours.
-func (r *Route) admit(from http.Header, req *http.Request, caller *Caller) http.Header {
-	h := make(http.Header, len(from)+len(r.own)+len(identityHeaders)+1)
+// admit puts what may pass of a client's headers, and ours, where the request
+// that goes upstream has its own.
+func (x *exchange) admit(from http.Header) {
+	r, h := x.route, x.header
 	for name, values := range from {
 		if !r.foreign(name) {
 			h[name] = values
@@ -121,13 +122,13 @@ func (r *Route) admit(from http.Header, req *http.Request, caller *Caller) http.
 	for name, values := range r.own {
 		h[name] = values
 	}
-	if ip := clientIP(req.RemoteAddr); ip != "" {
-		h["X-Forwarded-For"] = []string{ip}
+	if ip := clientIP(x.req.RemoteAddr); ip != "" {
+		x.room.address[0] = ip
+		h["X-Forwarded-For"] = x.room.address[:]
 	}
-	if caller != nil && r.config.IdentityHeaders {
-		caller.SetHeaders(h)
+	if x.caller != nil && r.config.IdentityHeaders {
+		x.caller.SetHeaders(h)
 	}
-	return h
 }
 
 func clientIP(addr string) string {

@@ -38,8 +38,10 @@ func (r *Route) Forward(w http.ResponseWriter, req *http.Request, caller *Caller
 		r.options.OnError(w, req, status, err)
 		return
 	}
-	header, query, ok := r.sessions(req, caller)
-	if !ok {
+	x := r.exchange()
+	x.ResponseWriter, x.req, x.caller = w, req, caller
+	defer x.finish()
+	if !x.sessions() {
 		r.options.OnError(w, req, http.StatusNotFound, ErrSession)
 		return
 	}
@@ -49,9 +51,8 @@ func (r *Route) Forward(w http.ResponseWriter, req *http.Request, caller *Caller
 		}
 		return
 	}
-	x := &exchange{ResponseWriter: w, route: r, req: req, caller: caller, session: header, query: query, lists: r.asksForTools(req)}
-	defer x.finish()
-	x.proxy().ServeHTTP(x, req)
+	x.lists = r.asksForTools(req)
+	x.passes.ServeHTTP(x, req)
 }
 
 // refuse names what no MCP server shall see. TRACE would send the client what

@@ -35,6 +35,7 @@ type Route struct {
 	added     map[string]bool // their names, and the identity's
 	buffers   buffers
 	taggers   sync.Pool   // of *tagger
+	exchanges sync.Pool   // of *exchange
 	noise     *log.Logger // what net/http has to say
 	monitor   monitor
 	unserved  sync.Once // a warning

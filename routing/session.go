@@ -80,35 +80,35 @@ type tagger struct {
 }
 
 // sessions reads which sessions a request names, in its header and, where it
-// posts a message of the transport of 2024-11-05, in its query. It returns them
-// as the MCP server knows them, or false if one is not the caller's.
-func (r *Route) sessions(req *http.Request, caller *Caller) (header []string, query string, ok bool) {
-	header, query = req.Header[sessionHeader], req.URL.RawQuery
-	if !r.binds(caller) {
-		return header, query, true
+// posts a message of the transport of 2024-11-05, in its query, and notes them as
+// the MCP server knows them. It returns false if one is not the caller's.
+func (x *exchange) sessions() bool {
+	x.session, x.query = x.req.Header[sessionHeader], x.req.URL.RawQuery
+	if !x.route.binds(x.caller) {
+		return true
 	}
-	if header, ok = r.headerSession(header, req.Header["Mcp-Protocol-Version"], caller); !ok {
-		return nil, "", false
+	ok := x.headerSession()
+	if ok && x.req.Method == http.MethodPost {
+		x.query, ok = x.route.querySession(x.query, x.caller)
 	}
-	if req.Method == http.MethodPost {
-		query, ok = r.querySession(query, caller)
-	}
-	return header, query, ok
+	return ok
 }
 
-func (r *Route) headerSession(seen, version []string, caller *Caller) ([]string, bool) {
-	if len(seen) == 0 {
-		return nil, true
+func (x *exchange) headerSession() bool {
+	seen, version := x.session, x.req.Header["Mcp-Protocol-Version"]
+	if x.session = nil; len(seen) == 0 {
+		return true
 	}
 	if len(seen) == 1 {
-		if id, ok := r.unbound(seen[0], caller); ok {
-			return []string{id}, true
+		if id, ok := x.route.unbound(seen[0], x.caller); ok {
+			x.room.session[0] = id
+			x.session = x.room.session[:]
+			return true
 		}
 	}
 	// Not passed on even where it has no meaning: the MCP server may speak the
 	// older revisions too, whatever the request says.
-	modern := len(version) == 1 && len(version[0]) == len(sessionless) && version[0] >= sessionless
-	return nil, modern
+	return len(version) == 1 && len(version[0]) == len(sessionless) && version[0] >= sessionless
 }
 
 // querySession takes the tags out of a query. All else stays as it was written.

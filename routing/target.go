@@ -9,8 +9,8 @@ import (
 // target is where a request goes upstream: the path and query as the client
 // wrote them, byte for byte, at the endpoint's origin. Nothing is cleaned, for
 // the server decides what its paths mean. The query may have been another one.
-func (u *upstream) target(req *http.Request, query string, keepToken bool) *url.URL {
-	out := &url.URL{
+func (u *upstream) target(req *http.Request, query string, keepToken bool) url.URL {
+	out := url.URL{
 		Scheme: u.scheme, Host: u.host,
 		Path: req.URL.Path, RawPath: req.URL.RawPath,
 		RawQuery: query, ForceQuery: req.URL.ForceQuery,
