@@ -32,14 +32,15 @@ const (
 // memory never becomes more than it would have been without a floor of which
 // everything is in use. At rest, which every look finds out, the floor is of no
 // use to anybody: what was left behind, such as the 19 MiB that a password is
-// hashed in, goes back to the system. Whoever sets GOGC knows better.
+// hashed in, goes back to the system, and at the beginning of a rest the program's
+// own pages do. Whoever sets GOGC knows better.
 func keepHeapFloor(ctx context.Context, floor int64, looks <-chan time.Time) {
 	if floor <= 0 || os.Getenv("GOGC") != "" {
 		return
 	}
 	cycles := make(chan struct{}, 1)
 	watchCycle(ctx, cycles)
-	last := readHeap()
+	last, busy := readHeap(), true
 	for last.setFloor(uint64(floor)); ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
@@ -50,7 +51,11 @@ func keepHeapFloor(ctx context.Context, floor int64, looks <-chan time.Time) {
 			if now.atRest(last) {
 				debug.FreeOSMemory()
 			}
-			last = now
+			quiet := now.quiet(last)
+			if quiet && busy {
+				_ = releaseProgram() // what cannot be released stays
+			}
+			busy, last = !quiet, now
 		}
 	}
 	debug.SetGCPercent(collected)
@@ -91,10 +96,13 @@ func readHeap() heapUse {
 // setFloor sets the percentage that leads to the next collection at floor.
 func (h heapUse) setFloor(floor uint64) { debug.SetGCPercent(heapPercent(floor, h.live, h.roots)) }
 
-// atRest says that little happened since the last look, and that what can be
-// given back is worth looking through all that is alive.
+// quiet says that little happened since the last look.
+func (h heapUse) quiet(last heapUse) bool { return h.made-last.made < fewBytes }
+
+// atRest says that it is quiet, and that what can be given back is worth looking
+// through all that is alive.
 func (h heapUse) atRest(last heapUse) bool {
-	return h.made-last.made < fewBytes && h.held > h.live+max(worthBytes, h.live/2)
+	return h.quiet(last) && h.held > h.live+max(worthBytes, h.live/2)
 }
 
 // heapPercent is the percentage at which a heap with so much alive is next

@@ -1,0 +1,67 @@
+package gateway
+
+import (
+	"io"
+	"os"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestA_program_that_is_released_goes_on(t *testing.T) {
+	exe, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer exe.Close()
+	// A page of it that was written to, as a linker does with some at the start.
+	const size = 1 << 12
+	page, err := unix.Mmap(int(exe.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(page) }()
+	page[7] = 'x'
+	if err := unix.Mprotect(page, unix.PROT_READ); err != nil {
+		t.Fatal(err)
+	}
+	from, to, _ := codeInMemory(t)
+	memory, err := os.Open("/proc/self/mem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	if _, err := io.Copy(io.Discard, io.NewSectionReader(memory, from, to-from)); err != nil { // which maps all of it
+		t.Fatal(err)
+	}
+	_, _, before := codeInMemory(t)
+	if err := releaseProgram(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, after := codeInMemory(t); after > before/2 || before < (to-from)>>11 {
+		t.Errorf("%d kB of code are in memory, %d of %d were", after, before, (to-from)>>10)
+	}
+	if page[7] != 'x' {
+		t.Error("a page that was written to is lost")
+	}
+}
+
+// codeInMemory is where this program's code is, and how much of it is mapped, in
+// kB.
+func codeInMemory(t *testing.T) (from, to, kB int64) {
+	t.Helper()
+	maps, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := regexp.MustCompile(`(?s)([0-9a-f]+)-([0-9a-f]+) r-xp [^\n]* /.*?\nRss: *([0-9]+) kB`).FindSubmatch(maps)
+	if code == nil {
+		t.Fatal("no code")
+	}
+	from, _ = strconv.ParseInt(string(code[1]), 16, 64)
+	to, _ = strconv.ParseInt(string(code[2]), 16, 64)
+	kB, _ = strconv.ParseInt(string(code[3]), 10, 64)
+	return from, to, kB
+}

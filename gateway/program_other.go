@@ -1,0 +1,6 @@
+//go:build !linux
+
+package gateway
+
+// releaseProgram is for Linux.
+func releaseProgram() error { return nil }
