@@ -67,7 +67,7 @@ func (m *message) header(h http.Header) bool {
 			return false
 		}
 		for _, value := range values {
-			if !httpguts.ValidHeaderFieldValue(value) {
+			if !isLine(value) {
 				return false
 			}
 			m.words(name, ": ", value, newline)
@@ -117,6 +117,12 @@ func only(s, marks string) bool {
 		}
 	}
 	return true
+}
+
+// isLine tells whether s stays in its line, which is all that a value must be
+// asked again: net/http lets no other that HTTP forbids come in.
+func isLine(s string) bool {
+	return strings.IndexByte(s, '\n') < 0 && strings.IndexByte(s, '\r') < 0 && strings.IndexByte(s, 0) < 0
 }
 
 // isTarget tells whether s stays one word of a request line.

@@ -858,6 +858,11 @@ func TestWhatAHopIsNotFor(t *testing.T) {
 		"a host with a zone":           func(r *http.Request) { r.Host = "[fe80::1%25eth0]" },
 		"a query of two lines":         func(r *http.Request) { r.URL.RawQuery = "a\r\nb" },
 		"a query of two words":         func(r *http.Request) { r.URL.RawQuery = "a b" },
+		"a name of two words":          func(r *http.Request) { r.Header["X Y"] = []string{"z"} },
+		"no name":                      func(r *http.Request) { r.Header[""] = []string{"z"} },
+		"a value of two lines":         func(r *http.Request) { r.Header["X"] = []string{"a", "y\nZ: z"} },
+		"one that a server may split":  func(r *http.Request) { r.Header["X"] = []string{"y\rZ: z"} },
+		"one that a server may cut":    func(r *http.Request) { r.Header["X"] = []string{"y\x00z"} },
 	} {
 		r := h.request(t.Context(), "POST", "x")
 		if m := newMessage(r); m == nil {
