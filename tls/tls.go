@@ -58,6 +58,9 @@ func configuration(get func(*tls.ClientHelloInfo) (*tls.Certificate, error), pro
 		CipherSuites:   suites(),
 		NextProtos:     append([]string{"h2", "http/1.1"}, protocols...),
 		GetCertificate: get,
+		// An answer of a kilobyte or two is of no use in halves, which is how a new
+		// connection would write it.
+		DynamicRecordSizingDisabled: true,
 	}
 }
 
