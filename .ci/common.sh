@@ -96,6 +96,11 @@ format() {
 	[[ -z "$files" ]] || { printf 'not formatted:\n%s\n' "$files" && return 1; }
 }
 
+# generated fails if what is committed is not what *.templ say.
+generated() {
+	go generate ./web && git diff --exit-code -- web && [[ -z "$(git status --porcelain -- web)" ]]
+}
+
 vet() {
 	go vet ./... && GOOS=darwin go vet ./... && GOOS=windows go vet ./... &&
 		(cd gateway/e2e && go vet -tags e2e ./...) && (cd gateway/e2e/bench && go vet ./...)

@@ -42,7 +42,7 @@ func TestABrandIsOnEveryPage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{`<img class="logo" src="/consent/assets/logo?v=`, "Ada&#39;s &lt;b&gt;Notes&lt;/b&gt;", "--go:#b3005e;--go-ink:#ffffff;--link:#b3005e", "--go:#ff8ac4;--go-ink:#000000"} {
+		for _, want := range []string{`<img class="logo" src="/consent/assets/logo?v=`, "Ada&#39;s &lt;b&gt;Notes&lt;/b&gt;</title>", "Ada&#39;s &lt;b&gt;Notes&lt;/b&gt;</bdi></header>", "--go:#b3005e;--go-ink:#ffffff;--link:#b3005e", "--go:#ff8ac4;--go-ink:#000000"} {
 			if !strings.Contains(string(got), want) {
 				t.Errorf("%s lacks %s", name, want)
 			}

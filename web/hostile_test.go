@@ -3,7 +3,10 @@ package web
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -91,6 +94,72 @@ func TestNothingForeignBecomesMarkup(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// In an attribute, a text stays that text, and a link goes where it went.
+func TestAttributesHoldWhatTheyWereGiven(t *testing.T) {
+	p := pages(t)
+	const text = `"' onfocus=alert(1) x="><img src=x>&amp;&quot;`
+	show := func(page Page) []byte {
+		t.Helper()
+		got, err := p.Render("en", page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	var values []string
+	for _, input := range elements(t, show(Signin{Username: text, Password: text, Request: text, Passkey: text}), "input") {
+		if name := attr(input, "name"); name == "username" || name == "password" || name == "r" {
+			values = append(values, attr(input, "value"))
+		}
+	}
+	if want := []string{text, text, text, text}; !slices.Equal(values, want) { // r is in two forms
+		t.Errorf("S3 %q, want %q", values, want)
+	}
+	for _, tc := range []struct{ link, want string }{
+		{"https://claude.ai/cb?error=a&state=%22&amp;x='", "https://claude.ai/cb?error=a&state=%22&amp;x='"},
+		{"/signin?r=a&b=1", "/signin?r=a&b=1"},
+		{"javascript:alert(1)", ""}, {"JaVaScRiPt://a/%0aalert(1)", ""}, {"data:text/html,x", ""}, {"vbscript:x", ""},
+		{`https://a.example/" onfocus="alert(1)`, ""}, {"//evil.example/", ""}, {text, ""},
+	} {
+		page := show(Error{Link: tc.link, Retry: tc.link})
+		links := elements(t, page, "a")
+		if wants := 2; (tc.want != "" || len(links) > 0) && len(links) != wants {
+			t.Errorf("S3 %q: %d links", tc.link, len(links))
+		}
+		for _, a := range links {
+			if attr(a, "href") != tc.want || len(a.Attr) > 3 {
+				t.Errorf("S3 %q became %v", tc.link, a.Attr)
+			}
+		}
+	}
+	if page := show(Consent{Request: `r&tick=all"><b>`, Scopes: []Scope{{Name: "a"}}}); !strings.Contains(string(page), `href="/consent?r=r%26tick%3Dall%22%3E%3Cb%3E&amp;tick=none"`) {
+		t.Errorf("S3 the link that ticks: %s", page)
+	}
+}
+
+// Whatever templ offers to go around its escaping is used nowhere, and markup is
+// made where it is said to be.
+func TestMarkupIsMadeInOneRoom(t *testing.T) {
+	names, err := filepath.Glob("*.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	around := regexp.MustCompile(`\bmarkup\{|templ\.(Raw|Safe\w+|JS\w*|FromGoHTML)\b|\bstyle=|\son\w+=|<script>`)
+	for _, name := range names {
+		kind := filepath.Ext(name)
+		if kind != ".go" && kind != ".templ" || strings.HasSuffix(name, "_test.go") || name == "markup.go" || name == "texts.go" {
+			continue
+		}
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := around.Find(source); found != nil {
+			t.Errorf("S3 %s has %s", name, found)
+		}
 	}
 }
 

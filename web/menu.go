@@ -7,7 +7,7 @@ import "slices"
 // rest, in any language.
 const (
 	maxPage  = 30_000
-	listRoom = 16_000
+	listRoom = 16_300
 )
 
 // flatList is how many scopes are a list that nobody has to fold.
@@ -221,8 +221,8 @@ func cut(limit int, s string) string {
 // What the markup of each thing takes, its words in the longest of our
 // languages included.
 const (
-	scopeMarkup  = 115
-	briefMarkup  = 64
+	scopeMarkup  = 117
+	briefMarkup  = 68
 	effectMarkup = 105
 	markMarkup   = 32
 	listMarkup   = 110 // of a list of tools, or of what is covered

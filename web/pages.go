@@ -194,11 +194,3 @@ type Connection struct {
 
 // SignedOut says so.
 type SignedOut struct{}
-
-func (Consent) template() string   { return "consent.html" }
-func (Signin) template() string    { return "signin.html" }
-func (Choose) template() string    { return "choose.html" }
-func (Error) template() string     { return "error.html" }
-func (Connect) template() string   { return "connect.html" }
-func (Account) template() string   { return "account.html" }
-func (SignedOut) template() string { return "signedout.html" }

@@ -52,7 +52,7 @@ func escaped(r rune) int {
 	switch r {
 	case '<', '>':
 		return len("&lt;")
-	case '&', '"', '\'', '+', '`', '=':
+	case '&', '"', '\'':
 		return len("&#34;")
 	}
 	return utf8.RuneLen(r)

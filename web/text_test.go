@@ -68,6 +68,7 @@ func TestLinkLeadsOnlyToTheWebOrToThisHost(t *testing.T) {
 		"https://claude.ai/cb?x=1": true, "http://localhost:1/": true, "/account": true, "/consent?r=1": true,
 		"": false, "javascript:alert(1)": false, "data:text/html,x": false, "//evil.example": false, "/\\evil.example": false,
 		"https:evil": false, "https://user@evil.example/": false, "account": false, "cursor://x": false, "\thttps://x": false,
+		"https://x/\"": false, "https://x/<b>": false, "https://x/a b": false, "https://x/ü": false, "/a\n": false, "https://x/a'b": true,
 	} {
 		if got := link(in); (got == in && in != "") != want {
 			t.Errorf("link(%q) = %q", in, got)

@@ -3,7 +3,6 @@ package web
 import (
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"strconv"
 	"strings"
 )
@@ -110,7 +109,7 @@ func parseSentence(text string) (sentence, error) {
 	var s sentence
 	for {
 		before, rest, ok := strings.Cut(text, "{")
-		s.pieces = append(s.pieces, template.HTMLEscapeString(before))
+		s.pieces = append(s.pieces, before)
 		if !ok {
 			return s, nil
 		}
@@ -125,47 +124,54 @@ func parseSentence(text string) (sentence, error) {
 
 // say is a sentence with its holes filled: by markup as it is, by all else as
 // text.
-func (c catalogue) say(key any, fill ...any) (template.HTML, error) {
-	name := Key(fmt.Sprint(key))
-	s, ok := c[name]
+func (c catalogue) say(key Key, fill ...any) markup {
+	s, ok := c[key]
 	if !ok {
-		return "", fmt.Errorf("no text %q", name)
-	}
-	if len(s.holes) == 0 {
-		return template.HTML(s.pieces[0]), nil //nolint:gosec // escaped when it was read
+		return markup{err: fmt.Errorf("no text %q", key)}
 	}
 	var b strings.Builder
 	for i, piece := range s.pieces {
-		b.WriteString(piece)
+		b.WriteString(text(piece).html)
 		if i == len(s.holes) {
 			break
 		}
 		if s.holes[i] >= len(fill) {
-			return "", fmt.Errorf("text %q lacks {%d}", name, s.holes[i])
+			return markup{err: fmt.Errorf("text %q lacks {%d}", key, s.holes[i])}
 		}
-		if markup, ok := fill[s.holes[i]].(template.HTML); ok {
-			b.WriteString(string(markup))
-		} else {
-			b.WriteString(template.HTMLEscapeString(fmt.Sprint(fill[s.holes[i]])))
+		m, ok := fill[s.holes[i]].(markup)
+		if !ok {
+			m = text(fmt.Sprint(fill[s.holes[i]]))
 		}
+		if m.err != nil {
+			return m
+		}
+		b.WriteString(m.html)
 	}
-	return template.HTML(b.String()), nil //nolint:gosec // its pieces are ours, and what is put in is escaped
+	return markup{html: b.String()}
+}
+
+// plain is a sentence without holes, for an attribute.
+func (c catalogue) plain(key Key) (string, error) {
+	s, ok := c[key]
+	if !ok || len(s.holes) > 0 {
+		return "", fmt.Errorf("no text %q without holes", key)
+	}
+	return s.pieces[0], nil
 }
 
 // count is a sentence about n things: key.one for one, key.many for others.
-func (c catalogue) count(key Key, n int, fill ...any) (template.HTML, error) {
-	key += ".many"
+func (c catalogue) count(key Key, n int) markup {
 	if n == 1 {
-		key = key[:len(key)-len("many")] + "one"
+		return c.say(key+".one", n)
 	}
-	return c.say(key, append([]any{n}, fill...)...)
+	return c.say(key+".many", n)
 }
 
 // message is a message in words.
-func (c catalogue) message(m Message) (template.HTML, error) {
+func (c catalogue) message(m Message) markup {
 	fill := make([]any, len(m.About))
 	for i, about := range m.About {
-		fill[i] = isolated(line(60, about))
+		fill[i] = bdi(line(60, about))
 	}
 	return c.say(m.Key, fill...)
 }

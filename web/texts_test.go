@@ -5,8 +5,10 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
+	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -82,20 +84,30 @@ func TestEveryLanguageSaysEverything(t *testing.T) {
 	}
 }
 
-// used are the keys that templates and constants name.
-func used(t *testing.T) map[string]bool {
+// sources are the files that pages are written in.
+func sources(t *testing.T) map[string]string {
 	t.Helper()
-	out := map[string]bool{"time": true}
-	names, err := fs.Glob(files, "templates/*.html")
-	if err != nil {
-		t.Fatal(err)
+	names, err := filepath.Glob("*.templ")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%v, %v", names, err)
 	}
+	out := map[string]string{}
 	for _, name := range names {
-		raw, err := files.ReadFile(name)
+		raw, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`\b(say|count) "([^"]+)"`).FindAllStringSubmatch(string(raw), -1) {
+		out[name] = string(raw)
+	}
+	return out
+}
+
+// used are the keys that pages and constants name.
+func used(t *testing.T) map[string]bool {
+	t.Helper()
+	out := map[string]bool{"time": true}
+	for _, source := range sources(t) {
+		for _, m := range regexp.MustCompile(`\b(say|plain|count)\("([^"]+[^".])"`).FindAllStringSubmatch(source, -1) {
 			if m[1] == "count" {
 				out[m[2]+".one"], out[m[2]+".many"] = true, true
 			} else {
@@ -194,13 +206,28 @@ func TestAMessageShowsForeignTextsAsText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := c.message(Say(LimitUnusable, "<b>repo</b>", "write\u202e"))
-	if want := "A value for <bdi>&lt;b&gt;repo&lt;/b&gt;</bdi> of <bdi>write</bdi> cannot be used. Please look again."; err != nil || string(got) != want {
-		t.Errorf("%s, %v", got, err)
+	got := c.message(Say(LimitUnusable, "<b>repo</b>", "write\u202e"))
+	if want := "A value for <bdi>&lt;b&gt;repo&lt;/b&gt;</bdi> of <bdi>write</bdi> cannot be used. Please look again."; got.err != nil || got.html != want {
+		t.Errorf("%+v", got)
 	}
 	for _, m := range []Message{Say("problem.unheard-of"), Say(LimitUnusable, "one")} {
-		if got, err := c.message(m); err == nil {
-			t.Errorf("%v became %q", m, got)
+		if got := c.message(m); got.err == nil || got.Render(t.Context(), io.Discard) == nil {
+			t.Errorf("%v became %q", m, got.html)
+		}
+	}
+}
+
+func TestAnAttributeIsGivenTextsWithoutHoles(t *testing.T) {
+	c, err := readTexts("en")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.plain("limit.any"); got != "any" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, key := range []Key{"more", "limit.unheard-of"} {
+		if got, err := c.plain(key); err == nil {
+			t.Errorf("%s became %q", key, got)
 		}
 	}
 }

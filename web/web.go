@@ -11,43 +11,38 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"fmt"
-	"html/template"
-	"io/fs"
 	"net/http"
 	"sync"
+
+	"github.com/a-h/templ"
 )
 
-//go:embed templates texts style.css consent.js passkey.js
-var files embed.FS
+// Pages are written in *.templ, from which the *_templ.go are made. Their
+// generator is not in go.mod: it would bring ten modules along.
 
-const layoutFile = "templates/layout.html" // around all the others
+//go:generate go run github.com/a-h/templ/cmd/templ@v0.3.1100 generate
+
+//go:embed texts style.css consent.js passkey.js
+var files embed.FS
 
 // Page is one of the structs of this package that are shown as a page.
 type Page interface {
-	// template names the file under templates/ that shows it.
-	template() string
+	// page is the whole document, in the .templ file that is named after the
+	// struct. It is never inlined: the compiler would write all of it once more
+	// for pointers to the struct, which is 200 kB of the program.
+	page(*speaker) templ.Component
 }
 
 // Pages renders pages. It may be used by any number of goroutines.
 type Pages struct {
-	brand  Brand
-	views  map[string]view // by language and file
-	policy func() string
-	assets map[string]asset
-}
-
-// A view shows one page in one language. Its templates are parsed when it is
-// asked for first, in a millisecond: all of them in all languages were half of a
-// program's start. They are embedded, so whether they can be parsed is for tests
-// to say.
-type view func() (*template.Template, error)
-
-// frame is what the layout is given: the page and what surrounds it.
-type frame struct {
-	Brand Brand
-	Page  Page
+	brand    Brand
+	style    func() markup
+	policy   func() string
+	assets   map[string]asset
+	speakers map[string]func() (*speaker, error) // by language
 }
 
 // New returns the pages of a brand.
@@ -60,63 +55,44 @@ func New(b Brand) (*Pages, error) {
 		return nil, err
 	}
 	style := sync.OnceValue(func() string { return stylesheet(lines, b.Accent) }) // 1 ms, for the first page
-	p := &Pages{brand: b, views: map[string]view{}, policy: sync.OnceValue(func() string { return policyFor(style()) })}
+	p := &Pages{
+		brand:    b,
+		style:    sync.OnceValue(func() markup { return inlined(style()) }),
+		policy:   sync.OnceValue(func() string { return policyFor(style()) }),
+		speakers: map[string]func() (*speaker, error){},
+	}
 	if p.assets, err = assetsOf(b); err != nil {
 		return nil, err
 	}
-	names, err := fs.Glob(files, "templates/*.html")
-	if err != nil {
-		return nil, fmt.Errorf("list templates: %w", err)
-	}
 	for _, lang := range Languages {
-		layout := sync.OnceValues(func() (*template.Template, error) { return p.layout(lang, style()) })
-		for _, name := range names {
-			if name == layoutFile {
-				continue
-			}
-			p.views[lang+"/"+name] = sync.OnceValues(func() (*template.Template, error) { return parsePage(layout, name) })
-		}
+		// Its texts are read when somebody asks for the language; they are
+		// embedded, so whether they can be read is for tests to say.
+		p.speakers[lang] = sync.OnceValues(func() (*speaker, error) {
+			texts, err := readTexts(lang)
+			return &speaker{texts, p, lang}, err
+		})
 	}
 	return p, nil
 }
 
-// layout is what surrounds every page in a language. Its templates say
-// everything through helpers.
-func (p *Pages) layout(lang, style string) (*template.Template, error) {
-	texts, err := readTexts(lang)
-	if err != nil {
-		return nil, err
-	}
-	return template.New("layout.html").Funcs(p.helpers(lang, texts, style)).ParseFS(files, layoutFile)
-}
-
-// parsePage puts the template of a page into a layout.
-func parsePage(layout view, name string) (*template.Template, error) {
-	around, err := layout()
-	if err != nil {
-		return nil, err
-	}
-	own, err := around.Clone() // pages that share it must not see each other
-	if err != nil {
-		return nil, err
-	}
-	return own.ParseFS(files, name)
-}
+// usualPage is what most pages fit into.
+const usualPage = 16 << 10
 
 // Render returns the page as HTML in one of Languages. It is all there or an
 // error: a caller that writes the bytes never shows half a page.
 func (p *Pages) Render(lang string, page Page) ([]byte, error) {
-	parsed, ok := p.views[lang+"/templates/"+page.template()]
+	speak, ok := p.speakers[lang]
 	if !ok {
-		return nil, fmt.Errorf("no template %q in %q", page.template(), lang)
+		return nil, fmt.Errorf("no page is in %q", lang)
 	}
-	t, err := parsed()
+	s, err := speak()
 	if err != nil {
-		return nil, fmt.Errorf("parse %s in %q: %w", page.template(), lang, err)
+		return nil, err
 	}
 	var b bytes.Buffer
-	if err := t.Execute(&b, frame{Brand: p.brand, Page: page}); err != nil {
-		return nil, fmt.Errorf("render %s: %w", page.template(), err)
+	b.Grow(usualPage)
+	if err := page.page(s).Render(context.Background(), &b); err != nil {
+		return nil, fmt.Errorf("render %T in %q: %w", page, lang, err)
 	}
 	return b.Bytes(), nil
 }

@@ -179,7 +179,7 @@ var mutants = []mutant{
 	one("answer: a 401 of the MCP server", "routing/exchange.go", `if res.StatusCode == http.StatusUnauthorized && !x.route.Public {`, `if false {`).also("routing/answer.go", "		if r.kept(name) {\n", "		if false && r.kept(name) {\n"),
 
 	// What people see, and what strangers name.
-	one("page: escaping", "web/web.go", `"html/template"`, `"text/template"`),
+	one("page: escaping", "web/markup.go", `html.EscapeString(s)`, `html.UnescapeString(s)`),
 	one("page: characters that are not seen", "web/text.go", `case invisible(r):`, `case false:`).also("routing/clean.go", `case hidden(c) || c == utf8.RuneError:`, `case c == utf8.RuneError:`),
 	one("page: policy", "web/headers.go", `h.Set("Content-Security-Policy", p.policy())`, ``),
 	one("page: frames", "web/headers.go", `h.Set("X-Frame-Options", "DENY")`, ``),
