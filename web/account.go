@@ -25,8 +25,8 @@ type accountView struct {
 	Older       int  // the next page begins after so many; 0: there is none
 }
 
-// View is the part of the account that this page shows.
-func (a Account) View() accountView { //nolint:revive // for the template
+// view is the part of the account that this page shows.
+func (a Account) view() accountView {
 	room := accountRoom
 	if a.Passkeys != nil {
 		room -= size(a.Passkeys.Ask) // bounded where it is made
@@ -58,8 +58,8 @@ func (t Attempt) size() int {
 // maxListed bounds the names of scopes of one connection, in bytes.
 const maxListed = 300
 
-// Listed are the scopes that the page names.
-func (c Connection) Listed() []string {
+// listed are the scopes that the page names.
+func (c Connection) listed() []string {
 	var out []string
 	room := maxListed
 	for _, s := range c.Scopes {
@@ -72,12 +72,12 @@ func (c Connection) Listed() []string {
 	return out
 }
 
-// More is how many scopes are not named.
-func (c Connection) More() int { return len(c.Scopes) - len(c.Listed()) }
+// more is how many scopes are not named.
+func (c Connection) more() int { return len(c.Scopes) - len(c.listed()) }
 
 func (c Connection) size() int {
 	n := connectionMarkup + size(claim(c.Client)) + size(host(c.RedirectHost)) + size(c.Grant) + size(line(120, c.GivenFrom)) + size(line(120, c.UsedFrom))
-	for _, s := range c.Listed() {
+	for _, s := range c.listed() {
 		n += itemMarkup + size(s)
 	}
 	return n

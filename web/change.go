@@ -22,8 +22,8 @@ type told struct {
 	size  int // in bytes of the page
 }
 
-// Told is nil where nothing has changed.
-func (c Consent) Told() *told { //nolint:revive // for the template
+// told is nil where nothing has changed.
+func (c Consent) told() *told {
 	if len(c.Changes) == 0 {
 		return nil
 	}
@@ -47,14 +47,14 @@ const (
 
 func (c Change) size() int {
 	n := changeMarkup + size(visible(120, c.Tool))
-	for _, d := range c.Compared() {
+	for _, d := range c.compared() {
 		n += partMarkup + size(d.Lead) + size(d.Removed) + size(d.Added) + size(d.Tail)
 	}
 	return n
 }
 
-// Unshown says that there is a change of which no text is known.
-func (c Change) Unshown() bool { return c.Kind == ToolChanged }
+// unshown says that there is a change of which no text is known.
+func (c Change) unshown() bool { return c.Kind == ToolChanged }
 
 // difference is a text that became another: what stands before, what went,
 // what came, and what stands after.
@@ -64,8 +64,8 @@ type difference struct {
 	Cut                        bool // it lies beyond what was kept
 }
 
-// Compared are the differences of a tool.
-func (c Change) Compared() []difference { //nolint:revive // for the template
+// compared are the differences of a tool.
+func (c Change) compared() []difference {
 	var out []difference
 	for _, p := range c.Parts[:min(len(c.Parts), 3)] {
 		out = append(out, p.compare())

@@ -92,7 +92,7 @@ func (s *speaker) change(c Change) templ.Component {
 		}
 		ctx = templ.InitializeContext(ctx)
 		ctx = templ.ClearChildren(ctx)
-		compared := c.Compared()
+		compared := c.compared()
 		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "<li><code>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
@@ -242,7 +242,7 @@ func (s *speaker) change(c Change) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if len(compared) == 0 && c.Unshown() {
+		if len(compared) == 0 && c.unshown() {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 26, "<p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err

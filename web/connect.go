@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Short is the server's name as commands and configuration files want it.
-func (c Connect) Short() string {
+// short is the server's name as commands and configuration files want it.
+func (c Connect) short() string {
 	var b strings.Builder
 	for _, r := range strings.ToLower(line(40, c.Server)) {
 		switch {
@@ -23,31 +23,31 @@ func (c Connect) Short() string {
 	return "mcp"
 }
 
-// Address is the URL, harmless inside the quotes of a shell.
-func (c Connect) Address() string {
+// address is the URL, harmless inside the quotes of a shell.
+func (c Connect) address() string {
 	return strings.NewReplacer("'", "%27", `"`, "%22", "`", "%60", "$", "%24", `\`, "%5C", " ", "%20").Replace(line(500, c.URL))
 }
 
-// ClaudeCode is the command that adds the server to Claude Code.
-func (c Connect) ClaudeCode() string {
-	return "claude mcp add --transport http " + c.Short() + " " + shell(c.Address())
+// claudeCode is the command that adds the server to Claude Code.
+func (c Connect) claudeCode() string {
+	return "claude mcp add --transport http " + c.short() + " " + shell(c.address())
 }
 
-// VSCode is the command that adds the server to Visual Studio Code.
-func (c Connect) VSCode() string {
+// vsCode is the command that adds the server to Visual Studio Code.
+func (c Connect) vsCode() string {
 	return "code --add-mcp '" + object(struct {
 		Name string `json:"name"`
 		Type string `json:"type"`
 		URL  string `json:"url"`
-	}{c.Short(), "http", c.Address()}) + "'"
+	}{c.short(), "http", c.address()}) + "'"
 }
 
-// Cursor is what Cursor's mcp.json says of the server.
-func (c Connect) Cursor() string {
+// cursor is what Cursor's mcp.json says of the server.
+func (c Connect) cursor() string {
 	type server struct {
 		URL string `json:"url"`
 	}
-	return object(map[string]map[string]server{"mcpServers": {c.Short(): {c.Address()}}})
+	return object(map[string]map[string]server{"mcpServers": {c.short(): {c.address()}}})
 }
 
 // shell quotes what a shell would not take as one plain word.

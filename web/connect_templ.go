@@ -59,7 +59,7 @@ func (c Connect) page(s *speaker) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = s.copied("url", c.Address()).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = s.copied("url", c.address()).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -75,7 +75,7 @@ func (c Connect) page(s *speaker) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = s.copied("claude-code", c.ClaudeCode()).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = s.copied("claude-code", c.claudeCode()).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -83,7 +83,7 @@ func (c Connect) page(s *speaker) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = s.copied("vscode", c.VSCode()).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = s.copied("vscode", c.vsCode()).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -99,7 +99,7 @@ func (c Connect) page(s *speaker) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = s.copied("cursor", c.Cursor()).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = s.copied("cursor", c.cursor()).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

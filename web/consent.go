@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Vouched says that the client's name is not its own claim: the operator wrote it.
-func (c Consent) Vouched() bool { return c.Client.Verified && c.Client.Host == "" }
+// vouched says that the client's name is not its own claim: the operator wrote it.
+func (c Consent) vouched() bool { return c.Client.Verified && c.Client.Host == "" }
 
-// OnDevice says that the answer goes to a program on the person's own device:
+// onDevice says that the answer goes to a program on the person's own device:
 // no address on the web says whose it is.
-func (c Consent) OnDevice() bool {
+func (c Consent) onDevice() bool {
 	return c.Client.LoopbackOnly || !strings.HasPrefix(c.Client.RedirectURI, "https://") && !strings.HasPrefix(c.Client.RedirectURI, "http://")
 }
 
-// Ways are the identity providers that the page names.
-func (c Consent) Ways() []Choice { return c.Providers[:min(len(c.Providers), 8)] }
+// ways are the identity providers that the page names.
+func (c Consent) ways() []Choice { return c.Providers[:min(len(c.Providers), 8)] }
 
 // mixed says that some of the scopes were asked for and others not, so that
 // the difference is worth a mark.
@@ -51,14 +51,14 @@ func effect(readOnly, destructive, known bool) string {
 	return ""
 }
 
-// Unit is the key of what a duration is counted in.
-func (d Duration) Unit() Key {
+// unit is the key of what a duration is counted in.
+func (d Duration) unit() Key {
 	key, _ := d.inWords()
 	return key
 }
 
-// Count is how many of Unit it is.
-func (d Duration) Count() int {
+// count is how many of unit it is.
+func (d Duration) count() int {
 	_, n := d.inWords()
 	return n
 }

@@ -27,7 +27,7 @@ func (c Consent) page(s *speaker) templ.Component {
 		}
 		ctx = templ.InitializeContext(ctx)
 		ctx = templ.ClearChildren(ctx)
-		menu, told := c.Menu(), c.Told()
+		menu, told := c.menu(), c.told()
 		templ_7745c5c3_Var2 := templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 			templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 			templ_7745c5c3_Buffer, templ_7745c5c3_IsBuffer := templruntime.GetBuffer(templ_7745c5c3_W)
@@ -57,7 +57,7 @@ func (c Consent) page(s *speaker) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-			} else if c.Vouched() {
+			} else if c.vouched() {
 				templ_7745c5c3_Err = s.say("consent.vouched", claimed(c.Client.Name)).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -367,7 +367,7 @@ func (c Consent) facts(s *speaker) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-		} else if c.Vouched() {
+		} else if c.vouched() {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 27, "<strong>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -426,7 +426,7 @@ func (c Consent) facts(s *speaker) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if c.OnDevice() {
+		if c.onDevice() {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 35, "<small>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -492,7 +492,7 @@ func (c Consent) facts(s *speaker) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if ways := c.Ways(); len(ways) > 0 {
+			if ways := c.ways(); len(ways) > 0 {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 43, "<small>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -1288,12 +1288,12 @@ func (c Consent) durations(s *speaker) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if d.Longest {
-				templ_7745c5c3_Err = s.say("duration.longest", s.count(d.Unit(), d.Count())).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = s.say("duration.longest", s.count(d.unit(), d.count())).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = s.count(d.Unit(), d.Count()).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = s.count(d.unit(), d.count()).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -43,7 +43,7 @@ func (e Error) page(s *speaker) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = s.fault(e.What(), "title", bdi(line(60, e.About))).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = s.fault(e.what(), "title", bdi(line(60, e.About))).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -51,7 +51,7 @@ func (e Error) page(s *speaker) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = s.fault(e.What(), "happened", bdi(line(120, e.About))).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = s.fault(e.what(), "happened", bdi(line(120, e.About))).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -92,7 +92,7 @@ func (e Error) page(s *speaker) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = s.fault(e.What(), "advice", bdi(line(120, e.About))).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = s.fault(e.what(), "advice", bdi(line(120, e.About))).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -195,7 +195,7 @@ func (e Error) page(s *speaker) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = s.layout(s.fault(e.What(), "title", line(60, e.About))).Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = s.layout(s.fault(e.what(), "title", line(60, e.About))).Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -246,7 +246,7 @@ func TestAllOfManyScopesIsOffered(t *testing.T) {
 	for i := range 100 { // the most that routing takes of a server
 		c.Scopes = append(c.Scopes, Scope{Name: "toolbox:permission_" + strconv.Itoa(i), Description: strings.Repeat("It is described at length. ", 20), Asked: i < 10, Tools: make([]Tool, 10)})
 	}
-	m := c.Menu()
+	m := c.menu()
 	if m.First.Len() != 10 || m.Rest.Len() != 90 || m.Withheld != 0 {
 		t.Errorf("%d asked for, %d others, %d withheld", m.First.Len(), m.Rest.Len(), m.Withheld)
 	}
@@ -257,13 +257,13 @@ func TestAllOfManyScopesIsOffered(t *testing.T) {
 		for i := range c.Scopes {
 			c.Scopes[i].Asked = true
 		}
-		if m := c.Menu(); m.First.Len() != 100 || m.Withheld != 0 {
+		if m := c.menu(); m.First.Len() != 100 || m.Withheld != 0 {
 			t.Errorf("%d, %d withheld", m.First.Len(), m.Withheld)
 		}
 	})
 	t.Run("and of few, everything that is said", func(t *testing.T) {
 		s := Scope{Name: "a", Description: strings.Repeat("d", 240), Covers: slices.Repeat([]string{"b"}, 40), Tools: []Tool{{Name: "t", Description: strings.Repeat("d", 240)}}}
-		v := Consent{Scopes: []Scope{s}}.Menu().First.Each[0]
+		v := Consent{Scopes: []Scope{s}}.menu().First.Each[0]
 		if v.Description != s.Description || v.Tools[0].Description != s.Description || len(v.Covers) != 40 {
 			t.Errorf("%+v", v)
 		}
@@ -276,7 +276,7 @@ func TestWhatDoesNotFitIsNotOfferedAndCounted(t *testing.T) {
 		c.Scopes = append(c.Scopes, Scope{Name: "a", Tools: make([]Tool, 100)})
 	}
 	c.Scopes = append(c.Scopes, Scope{Name: "asked", Asked: true})
-	m := c.Menu()
+	m := c.menu()
 	if m.First.Each[0].Name != "asked" || m.Withheld == 0 || m.First.Len()+m.Rest.Len()+m.Withheld != len(c.Scopes) {
 		t.Errorf("%d first, %d rest, %d withheld", m.First.Len(), m.Rest.Len(), m.Withheld)
 	}

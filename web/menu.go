@@ -74,8 +74,8 @@ var details = []detail{
 	{30, 0, 0, 0, 0},
 }
 
-// Menu is what of the scopes is shown.
-func (c Consent) Menu() menu { //nolint:revive // for the template
+// menu is what of the scopes is shown.
+func (c Consent) menu() menu {
 	var first, rest []Scope
 	for _, s := range c.Scopes {
 		switch {
@@ -90,7 +90,7 @@ func (c Consent) Menu() menu { //nolint:revive // for the template
 		first, rest = rest, nil
 	}
 	room := listRoom - c.claimed()
-	if told := c.Told(); told != nil {
+	if told := c.told(); told != nil {
 		room -= told.size
 	}
 	return fit(first, rest, c.mixed(), room)
@@ -100,7 +100,7 @@ func (c Consent) Menu() menu { //nolint:revive // for the template
 func (c Consent) claimed() int {
 	n := size(claim(c.Client.Name)) + 3*size(line(60, c.Server)) + 2*size(host(c.Host)) + size(host(c.Client.Host)) + size(host(c.Client.RedirectHost)) +
 		size(line(120, c.User)) + size(c.Request) + size(c.Seen) + size(line(300, c.Client.ID)) + size(line(300, c.Client.RedirectURI)) + size(line(300, c.Resource))
-	for _, w := range c.Ways() {
+	for _, w := range c.ways() {
 		n += size(line(60, w.Name))
 	}
 	return n

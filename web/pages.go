@@ -134,8 +134,8 @@ type Error struct {
 	OtherAccount bool   // with another account
 }
 
-// What is the fault; the general one if none is named.
-func (e Error) What() Fault {
+// what is the fault; the general one if none is named.
+func (e Error) what() Fault {
 	if e.Fault == "" {
 		return FaultGeneral
 	}

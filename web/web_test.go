@@ -321,15 +321,15 @@ func TestConsentSays(t *testing.T) {
 func TestConnectLinesSurviveAShell(t *testing.T) {
 	c := Connect{Server: "Ada's  Notes; rm -rf /", URL: "https://mcp.example.com/m'$(id)`x`\\"}
 	for line, want := range map[string]string{
-		c.ClaudeCode(): `claude mcp add --transport http ada-s-notes-rm-rf 'https://mcp.example.com/m%27%24(id)%60x%60%5C'`,
-		c.VSCode():     `code --add-mcp '{"name":"ada-s-notes-rm-rf","type":"http","url":"https://mcp.example.com/m%27%24(id)%60x%60%5C"}'`,
-		c.Cursor():     `{"mcpServers":{"ada-s-notes-rm-rf":{"url":"https://mcp.example.com/m%27%24(id)%60x%60%5C"}}}`,
+		c.claudeCode(): `claude mcp add --transport http ada-s-notes-rm-rf 'https://mcp.example.com/m%27%24(id)%60x%60%5C'`,
+		c.vsCode():     `code --add-mcp '{"name":"ada-s-notes-rm-rf","type":"http","url":"https://mcp.example.com/m%27%24(id)%60x%60%5C"}'`,
+		c.cursor():     `{"mcpServers":{"ada-s-notes-rm-rf":{"url":"https://mcp.example.com/m%27%24(id)%60x%60%5C"}}}`,
 	} {
 		if line != want {
 			t.Errorf("%s\nwant\n%s", line, want)
 		}
 	}
-	if got := (Connect{Server: "日本"}).Short(); got != "mcp" {
+	if got := (Connect{Server: "日本"}).short(); got != "mcp" {
 		t.Errorf("short name %q", got)
 	}
 }
