@@ -100,6 +100,11 @@ func (c *hopConn) roundTrip(ctx context.Context, req *http.Request, message []by
 func (c *hopConn) answer(ctx context.Context, req *http.Request) (*http.Response, error) {
 	trace := httptrace.ContextClientTrace(ctx)
 	c.room = maxHead
+	if _, err := c.r.Peek(1); errors.Is(err, io.EOF) {
+		return nil, io.ErrUnexpectedEOF
+	} else if err != nil { // whoever reads again is told of an end, and not why
+		return nil, err
+	}
 	if res := plainAnswer(c.r, req); res != nil {
 		c.room = -1
 		if res.ContentLength == 0 {

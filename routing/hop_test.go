@@ -1125,3 +1125,18 @@ func heard(t *testing.T, by http.RoundTripper, req *http.Request) string {
 	b, err := io.ReadAll(res.Body)
 	return fmt.Sprint(hints, res.Status, res.Proto, res.Header, res.ContentLength, res.TransferEncoding, res.Close, string(b), res.Trailer, err != nil)
 }
+
+// A reset and a time out are other things than an end, to those who look into it
+// and to the client, who is told when to come again.
+func TestWhyAConnectionBrokeIsTold(t *testing.T) {
+	s := newRawServer(t, func(_ *rawServer, _ int, c *rawConn) {
+		c.next()
+		_ = c.SetLinger(0)
+	})
+	h := s.hop(t)
+	_, err := h.RoundTrip(h.request(t.Context(), "POST", "x"))
+	var read *net.OpError
+	if !errors.As(err, &read) || read.Op != "read" {
+		t.Errorf("%v", err)
+	}
+}
