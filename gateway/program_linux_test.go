@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"context"
 	"io"
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,4 +67,54 @@ func codeInMemory(t *testing.T) (from, to, kB int64) {
 	to, _ = strconv.ParseInt(string(code[2]), 16, 64)
 	kB, _ = strconv.ParseInt(string(code[3]), 10, 64)
 	return from, to, kB
+}
+
+func TestAt_rest_the_program_is_released(t *testing.T) {
+	t.Setenv("GOGC", "")
+	ctx, cancel := context.WithCancel(t.Context())
+	looks, done := make(chan time.Time), make(chan struct{})
+	go func() {
+		keepHeapFloor(ctx, 64<<20, looks)
+		close(done)
+	}()
+	from, to, _ := codeInMemory(t)
+	memory, err := os.Open("/proc/self/mem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	if _, err := io.Copy(io.Discard, io.NewSectionReader(memory, from, to-from)); err != nil {
+		t.Fatal(err)
+	}
+	_, _, before := codeInMemory(t)
+	for range 5 { // whatever else the tests before have running may disturb one
+		looks <- time.Now()
+	}
+	if _, _, after := codeInMemory(t); after > before/2 {
+		t.Errorf("%d of %d kB of code are in memory", after, before)
+	}
+	cancel()
+	<-done
+}
+
+func TestOnlyWhatIsAsInTheFileIsReleased(t *testing.T) {
+	smaps := func(mode, file, anonymous, swap string) string {
+		return "1000-3000 " + mode + " 00000000 fe:00 7   " + file + "\nRss: 8 kB\nAnonymous: " + anonymous + " kB\nSwap: " + swap + " kB\nVmFlags: rd\n"
+	}
+	for text, want := range map[string]int{
+		smaps("r-xp", "/bin/x", "0", "0"):                               1,
+		smaps("r--p", "/bin/x", "0", "0"):                               1,
+		smaps("rw-p", "/bin/x", "0", "0"):                               0,
+		smaps("r--s", "/bin/x", "0", "0"):                               0,
+		smaps("r-xp", "/bin/y", "0", "0"):                               0,
+		smaps("r--p", "/bin/x", "4", "0"):                               0,
+		smaps("r--p", "/bin/x", "0", "4"):                               0, // swapped out: nothing of it is counted as anonymous
+		smaps("r--p", "/bin/x", "0", "4") + smaps("r--p", "", "0", "0"): 0,
+		"\n1000-3000\nVmFlags:\n1000-3000 r\nAnonymous:\n":              0,
+	} {
+		same, err := unchanged(strings.NewReader(text), "/bin/x")
+		if err != nil || len(same) != want || want == 1 && same[0] != (mapping{0x1000, 0x3000}) {
+			t.Errorf("%v, %v of %s", same, err, text)
+		}
+	}
 }
