@@ -16,7 +16,7 @@ func link(s string) string {
 		if u.Host != "" && u.User == nil {
 			return s
 		}
-	case u.Scheme == "" && u.Host == "" && strings.HasPrefix(s, "/"):
+	case u.Scheme == "" && u.Host == "" && strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "//"): // browsers take any number of them for two
 		return s
 	}
 	return ""

@@ -66,7 +66,7 @@ func TestHostIsJudgedByItsEnd(t *testing.T) {
 func TestLinkLeadsOnlyToTheWebOrToThisHost(t *testing.T) {
 	for in, want := range map[string]bool{
 		"https://claude.ai/cb?x=1": true, "http://localhost:1/": true, "/account": true, "/consent?r=1": true,
-		"": false, "javascript:alert(1)": false, "data:text/html,x": false, "//evil.example": false, "/\\evil.example": false,
+		"": false, "javascript:alert(1)": false, "data:text/html,x": false, "//evil.example": false, "///evil.example": false, "/\\evil.example": false,
 		"https:evil": false, "https://user@evil.example/": false, "account": false, "cursor://x": false, "\thttps://x": false,
 		"https://x/\"": false, "https://x/<b>": false, "https://x/a b": false, "https://x/ü": false, "/a\n": false, "https://x/a'b": true,
 	} {
