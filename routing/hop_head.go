@@ -79,7 +79,7 @@ func plainHeader(lines string) (h http.Header, length int64) {
 			if err != nil || length >= 0 {
 				return nil, -1
 			}
-			length = int64(n) //nolint:gosec // of 63 bits
+			length = int64(n) // of 63 bits
 		case "Connection":
 			if !strings.EqualFold(value, "keep-alive") {
 				return nil, -1
