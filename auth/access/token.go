@@ -78,7 +78,7 @@ type claims struct {
 	Audience          audience `json:"aud"`
 	ClientID          string   `json:"client_id"`
 	Scope             string   `json:"scope,omitempty"`
-	Scopes            []string `json:"scopes,omitempty"`
+	Scopes            told     `json:"scopes,omitempty"`
 	Groups            []string `json:"groups,omitempty"`
 	Email             string   `json:"email,omitempty"`
 	PreferredUsername string   `json:"preferred_username,omitempty"`
@@ -96,13 +96,17 @@ type claims struct {
 type audience []string
 
 func (a *audience) UnmarshalJSON(b []byte) error {
-	var one string
-	if json.Unmarshal(b, &one) == nil {
-		*a = audience{one}
-		return nil
+	if b[0] == '[' {
+		return json.Unmarshal(b, (*[]string)(a))
 	}
-	return json.Unmarshal(b, (*[]string)(a))
+	*a = audience{""}
+	return json.Unmarshal(b, &(*a)[0])
 }
+
+// told is a list that is for others to read.
+type told []string
+
+func (*told) UnmarshalJSON([]byte) error { return nil }
 
 func (t Token) encode() ([]byte, error) {
 	return json.Marshal(claims{

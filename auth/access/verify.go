@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"mcp-oauth2-proxy/auth/keys"
@@ -32,6 +33,14 @@ type Verifier[T any] struct {
 	now     func() time.Time
 	of      func(*Token) T
 	seen    *cache[T]
+	headed  atomic.Pointer[head] // what was read last: the tokens of a key have the same one
+}
+
+// A head is what a token says of its signature.
+type head struct {
+	segment string // as it was read
+	alg     jwa.SignatureAlgorithm
+	kid     string
 }
 
 // NewVerifier returns a Verifier of what ring's keys signed. revoked says
@@ -39,7 +48,7 @@ type Verifier[T any] struct {
 // every Verify and must not block. of makes of a token what Verify returns: some
 // structs, and texts of the token at most once more, percent-encoded.
 func NewVerifier[T any](ring *keys.Ring, revoked func(string) (bool, error), now func() time.Time, of func(*Token) T) *Verifier[T] {
-	return &Verifier[T]{ring, revoked, now, of, &cache[T]{}}
+	return &Verifier[T]{keys: ring, revoked: revoked, now: now, of: of, seen: &cache[T]{}}
 }
 
 // Verify returns what is made of a token if it was signed by us for a client of
@@ -84,11 +93,11 @@ func (v *Verifier[T]) again(e *cached[T], issuer, audience string) (made T, err 
 // refused before any work is done for its signature, for a forged token costs
 // more to check than a good one. kid is the key that signed it.
 func (v *Verifier[T]) first(ctx context.Context, raw, issuer, audience string) (t *Token, kid string, err error) {
-	head, body, sig, err := segments(raw)
+	first, body, sig, err := segments(raw)
 	if err != nil {
 		return nil, "", err
 	}
-	alg, kid, err := header(head)
+	h, err := v.header(first)
 	if err != nil {
 		return nil, "", err
 	}
@@ -102,13 +111,14 @@ func (v *Verifier[T]) first(ctx context.Context, raw, issuer, audience string) (
 	if err := v.fits(t, issuer, audience); err != nil {
 		return nil, "", err
 	}
-	if err := v.signed(ctx, raw[:len(head)+1+len(body)], sig, alg, kid); err != nil {
+	if err := v.signed(ctx, raw[:len(first)+1+len(body)], sig, h.alg, h.kid); err != nil {
 		return nil, "", err
 	}
 	if err := v.judge(t, issuer, audience); err != nil {
 		return nil, "", err
 	}
-	return t, kid, nil
+	v.headed.Store(h)
+	return t, h.kid, nil
 }
 
 // segments takes a compact JWS apart (RFC 7515 §3.1).
@@ -126,7 +136,10 @@ func segments(raw string) (head, body, sig string, err error) {
 }
 
 // header reads what a token says of its signature: just enough to find the key.
-func header(segment string) (jwa.SignatureAlgorithm, string, error) {
+func (v *Verifier[T]) header(segment string) (*head, error) {
+	if last := v.headed.Load(); last != nil && last.segment == segment {
+		return last, nil
+	}
 	var h struct {
 		Alg  jwa.SignatureAlgorithm `json:"alg"`
 		Kid  string                 `json:"kid"`
@@ -135,16 +148,16 @@ func header(segment string) (jwa.SignatureAlgorithm, string, error) {
 	}
 	b, err := decoded(segment)
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
 	if err := json.Unmarshal(b, &h); err != nil {
-		return "", "", fmt.Errorf("%w: not JSON", ErrInvalid)
+		return nil, fmt.Errorf("%w: not JSON", ErrInvalid)
 	}
 	typ := strings.TrimPrefix(strings.ToLower(h.Typ), "application/")
 	if typ != Type || h.Kid == "" || h.Crit != nil || (h.Alg != jwa.RS256 && h.Alg != jwa.ES256) {
-		return "", "", fmt.Errorf("%w: not an access token", ErrInvalid)
+		return nil, fmt.Errorf("%w: not an access token", ErrInvalid)
 	}
-	return h.Alg, h.Kid, nil
+	return &head{strings.Clone(segment), h.Alg, h.Kid}, nil
 }
 
 func decoded(segment string) ([]byte, error) {

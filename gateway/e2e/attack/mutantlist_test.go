@@ -141,7 +141,7 @@ var mutants = []mutant{
 	one("access token: type", "auth/access/verify.go", `typ != Type || h.Kid == ""`, `typ == "never" || h.Kid == ""`),
 	// Ours never asks a token for its algorithm: to stop comparing changes nothing
 	// to see. These do ask, as others have.
-	one("access token: no algorithm", "auth/access/verify.go", ` || (h.Alg != jwa.RS256 && h.Alg != jwa.ES256) {`, ` {`).also("auth/access/verify.go", `sig, alg, kid); err != nil {`, `sig, alg, kid); err != nil && alg != jwa.NoSignature {`),
+	one("access token: no algorithm", "auth/access/verify.go", ` || (h.Alg != jwa.RS256 && h.Alg != jwa.ES256) {`, ` {`).also("auth/access/verify.go", `sig, h.alg, h.kid); err != nil {`, `sig, h.alg, h.kid); err != nil && h.alg != jwa.NoSignature {`),
 	one("access token: algorithm", "auth/access/verify.go", ` || (h.Alg != jwa.RS256 && h.Alg != jwa.ES256) {`, ` {`).also("auth/access/verify.go", `if key.Algorithm != alg {`, `if false {`).also("auth/access/verify.go", `jws.NewVerifier(key.Algorithm)`, `jws.NewVerifier(alg)`).also("auth/access/verify.go", `signature, key.Key); err != nil {`, `signature, secretOf(alg, key.Key)); err != nil {`).also("auth/access/verify.go", "	\"encoding/base64\"\n", "	\"crypto/x509\"\n\t\"encoding/base64\"\n").also("auth/access/verify.go", "// judge says", "func secretOf(alg jwa.SignatureAlgorithm, key any) any {\n\tif alg != jwa.HS256 {\n\t\treturn key\n\t}\n\tder, _ := x509.MarshalPKIXPublicKey(key)\n\treturn der\n}\n\n// judge says"),
 	one("access token: expiry", "auth/access/verify.go", `case !now.Before(t.Expiry.Add(Leeway)):`, `case false:`),
 	one("access token: not yet", "auth/access/verify.go", `case now.Add(Leeway).Before(t.NotBefore), now.Add(Leeway).Before(t.IssuedAt):`, `case false:`),
