@@ -362,7 +362,9 @@ func sigbit(e *env) (*inst, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &inst{procs: []*proc{p}, addr: a, tls: true, h2: true, bins: []string{bin}, token: e.token("RS256"), fresh: e.fresh("RS256")}, nil
+	itself := *e
+	itself.slash = "/"
+	return &inst{procs: []*proc{p}, addr: a, tls: true, h2: true, bins: []string{bin}, token: itself.token("RS256"), fresh: itself.fresh("RS256")}, nil
 }
 
 // nginxBabs: babs' mcp-auth-proxy has no TLS listener, so nginx terminates TLS for it.

@@ -27,6 +27,7 @@ const host = "mcp.bench.test"
 
 type env struct {
 	dir, tools    string
+	slash         string // at the end of a contender's name of itself
 	upHTTP, upTLS string
 	pin, logs     bool
 	idpCert       tls.Certificate
