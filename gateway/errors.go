@@ -95,6 +95,9 @@ func (g *Gateway) logFailure(c echo.Context, e *auth.Error, ref string) {
 	if e.Status >= 500 {
 		level = slog.LevelError
 	}
+	if !g.log.Enabled(c.Request().Context(), level) {
+		return
+	}
 	attrs := []slog.Attr{
 		slog.String("reference", ref), slog.String("host", c.Request().Host), slog.String("kind", string(kindOf(c.Request().URL.Path))),
 		slog.Int("status", e.Status), slog.String("error", e.Code), slog.String("description", e.Description),
