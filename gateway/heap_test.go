@@ -107,7 +107,7 @@ func TestAt_rest_garbage_goes_back_to_the_system(t *testing.T) {
 	if now := readHeap(); now.held < 64<<20 {
 		t.Fatalf("%+v: it did not wait for a rest", now)
 	}
-	runtime.GC() // one that was under way may have found it alive, and at rest nobody begins another
+	runtime.GC()  // one that was under way may have found it alive, and at rest nobody begins another
 	for range 3 { // whatever else the tests before have running may disturb one
 		looks <- time.Now()
 	}
