@@ -34,6 +34,8 @@ type exchange struct {
 	pulse    *pulse // of a stream
 	unblock  unblock
 	hopped   bool // the answer came by a hop
+
+	sessionRoom, addressRoom [1]string // where single values of headers lie
 }
 
 // What of an exchange serves the next one.
@@ -42,11 +44,7 @@ type kept struct {
 	passes *httputil.ReverseProxy
 	again  func() (io.ReadCloser, error)
 	header http.Header // of the request as it goes upstream
-	room   *rooms
 }
-
-// rooms are where single values of headers lie.
-type rooms struct{ session, address [1]string }
 
 // largeHeader is how many names of headers are too many to keep room for.
 const largeHeader = 64
@@ -60,7 +58,7 @@ func (r *Route) exchange() *exchange {
 	if x, ok := r.exchanges.Get().(*exchange); ok {
 		return x
 	}
-	x := &exchange{kept: kept{route: r, header: http.Header{}, room: new(rooms)}}
+	x := &exchange{kept: kept{route: r, header: http.Header{}}}
 	x.again = x.bodyAgain
 	x.passes = &httputil.ReverseProxy{
 		Rewrite:        x.rewrite,
@@ -198,7 +196,6 @@ func (x *exchange) finish() {
 // free lets another request have the exchange.
 func (x *exchange) free() {
 	clear(x.header)
-	*x.room = rooms{}
 	*x = exchange{kept: x.kept}
 	x.route.exchanges.Put(x)
 }

@@ -123,8 +123,8 @@ func (x *exchange) admit(from http.Header) {
 		h[name] = values
 	}
 	if ip := clientIP(x.req.RemoteAddr); ip != "" {
-		x.room.address[0] = ip
-		h["X-Forwarded-For"] = x.room.address[:]
+		x.addressRoom[0] = ip
+		h["X-Forwarded-For"] = x.addressRoom[:]
 	}
 	if x.caller != nil && r.config.IdentityHeaders {
 		x.caller.SetHeaders(h)

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	version = "HTTP/1.1 "
+	http11  = "HTTP/1.1 "
 	newline = "\r\n"
 )
 
@@ -20,8 +20,9 @@ const (
 // caller to read. It returns nil, and has read nothing, where anything else
 // stands in it (chunks, trailers, a connection that ends here, a line that goes
 // on): that is for http.ReadResponse, which knows it all and takes twice as long.
+// Of r it knows what is in its buffer.
 func plainAnswer(r *bufio.Reader, req *http.Request) *http.Response {
-	if _, err := r.Peek(1); err != nil || req.Method == http.MethodHead {
+	if req.Method == http.MethodHead {
 		return nil
 	}
 	come, _ := r.Peek(r.Buffered())
@@ -40,14 +41,14 @@ func plainAnswer(r *bufio.Reader, req *http.Request) *http.Response {
 	}
 	_, _ = r.Discard(end + len(newline+newline))
 	return &http.Response{
-		Status: first[len(version):], StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Status: first[len(http11):], StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: header, ContentLength: length, Request: req,
 	}
 }
 
 // plainStatus is the status of an answer that has a body (RFC 9112 §4), or 0.
 func plainStatus(line string) int {
-	rest, ok := strings.CutPrefix(line, version)
+	rest, ok := strings.CutPrefix(line, http11)
 	if !ok || len(rest) < 3 || len(rest) > 3 && rest[3] != ' ' || !httpguts.ValidHeaderFieldValue(rest) {
 		return 0
 	}

@@ -33,15 +33,15 @@ func newMessage(req *http.Request) *message {
 	}
 	m := messages.Get().(*message)
 	m.Reset()
-	m.words(req.Method, " ", target, " HTTP/1.1\r\nHost: ", host, "\r\n")
+	m.words(req.Method, " ", target, " HTTP/1.1\r\nHost: ", host, newline)
 	if len(body) > 0 || req.Method == http.MethodPost || req.Method == http.MethodPut || req.Method == http.MethodPatch {
-		m.words("Content-Length: ", strconv.Itoa(len(body)), "\r\n")
+		m.words("Content-Length: ", strconv.Itoa(len(body)), newline)
 	}
 	if !m.header(req.Header) {
 		m.free()
 		return nil
 	}
-	m.words("\r\n")
+	m.words(newline)
 	_, _ = m.Write(body)
 	if m.Len() > maxMessage {
 		m.free()

@@ -101,8 +101,8 @@ func (x *exchange) headerSession() bool {
 	}
 	if len(seen) == 1 {
 		if id, ok := x.route.unbound(seen[0], x.caller); ok {
-			x.room.session[0] = id
-			x.session = x.room.session[:]
+			x.sessionRoom[0] = id
+			x.session = x.sessionRoom[:]
 			return true
 		}
 	}
