@@ -1,6 +1,10 @@
 package web
 
-import "time"
+import (
+	"time"
+
+	"github.com/a-h/templ"
+)
 
 // A speaker says in one language what is on the pages.
 type speaker struct {
@@ -9,8 +13,13 @@ type speaker struct {
 	lang  string
 }
 
-// foreign says that a text in English has to be marked as one.
-func (s *speaker) foreign() bool { return s.lang != "en" }
+// english marks a text as English where the page is not.
+func (s *speaker) english() templ.Attributes {
+	if s.lang == "en" {
+		return nil
+	}
+	return templ.Attributes{"lang": "en"}
+}
 
 func (s *speaker) when(t time.Time) (string, error) {
 	layout, err := s.plain("time")
